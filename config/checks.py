@@ -1,0 +1,1 @@
+"""System checks, each with an id, for settings that would be dangerous."""

@@ -1,0 +1,10 @@
+"""The second floor: every other system, behind one door."""
+
+from django.apps import AppConfig
+
+
+class ConnectorsConfig(AppConfig):
+    """Connections to other systems, and the gateway that all calls pass."""
+
+    name = "connectors"
+    verbose_name = "Connectors"

@@ -1,0 +1,219 @@
+"""What a kind of connector is: declared operations, four verbs, exact errors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Arguments(BaseModel):
+    """Typed parameters of an operation. Unknown names are refused, never dropped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Risk(StrEnum):
+    """How much harm an operation can do when it is wrong, before amounts and policies are looked at."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Reversible(StrEnum):
+    """How completely an effect can be taken back."""
+
+    EXACT = "exact"  # the record is as it was
+    NET_ZERO = "net_zero"  # a counter-document makes the sum zero; both stay
+    UNTIL_PERIOD_CLOSE = "until_period_close"  # net zero, while the fiscal period is open
+    NO = "no"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of another system as it was read: business fields, key, version and where it lives."""
+
+    system: str  # the connection's slug
+    entity: str  # the target's own name of the kind of record, such as SalesOrderHeadersV2
+    key: str  # one text that finds it again, such as demf/SO-000697
+    version: str  # the target's row version or change stamp; "" where it has none
+    fields: Mapping[str, Any]
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field of one record, before and after."""
+
+    entity: str
+    key: str
+    field: str
+    before: Any
+    after: Any
+    # A side effect is what the target does by itself; it is predicted and compared, but it is not what was asked for.
+    side_effect: bool = False
+
+
+@dataclass(frozen=True)
+class Undo:
+    """The operation that takes an effect back, complete before the effect is sent."""
+
+    operation: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a target said about a write. Not proof: only a fresh read is."""
+
+    version: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    request_id: str = ""
+
+
+Observed = Sequence[Record]
+
+
+@dataclass(frozen=True)
+class Read:
+    """An operation that changes nothing."""
+
+    name: str
+    arguments: type[Arguments]
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Write:
+    """An operation that changes a record, with everything needed to foresee, find, check and undo it."""
+
+    name: str
+    arguments: type[Arguments]
+    label: str
+    # Names of the reads that show the touched records, the primary one first; they take the same-named arguments.
+    observe: Callable[["Connector", Any], list[Record]]
+    predict: Callable[[Any, Observed], list[Change]]
+    undo: Callable[[Any, Observed, str], Undo | None]
+    risk: Risk = Risk.LOW
+    financial: bool = False  # posts money: its undo needs an approval of its own
+    reversible: Reversible = Reversible.EXACT
+    # Looks for the trace that effect_key left. None: the predicted values themselves are the trace.
+    find: Callable[["Connector", Any, str], Written | None] | None = None
+    # How long the target may take to show a committed write, in seconds, before "not found" may be believed.
+    settle_seconds: float = 2.0
+    # The record whose lane the step holds; default: the first observed record.
+    amount: Callable[[Any, Observed], tuple[str, str] | None] | None = None  # (amount, currency) at stake
+
+
+Operation = Read | Write
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """One thing that a system told us, cut out of its wire format, not yet judged."""
+
+    external_id: str  # unique within the connection: the same again adds nothing
+    event: str  # the system's own name of the event, such as SalesInvoicePostedBusinessEvent
+    payload: dict[str, Any]
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a connection test tried and what came back."""
+
+    ok: bool
+    tried: tuple[str, ...]
+    message: str
+
+
+class ConnectorError(Exception):
+    """A call did not succeed. ``effect_possible`` tells whether the target may have carried it out."""
+
+    effect_possible = False
+    retryable = False
+
+    def __init__(self, message: str, *, status: int | None = None, code: str = "", retry_after: float | None = None):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+class Refused(ConnectorError):
+    """The target understood and said no (400, 403, 404, 409, 422, a failed business rule). Asking again is pointless."""
+
+
+class NotFound(Refused):
+    """The record is not there, or not for us."""
+
+
+class VersionConflict(ConnectorError):
+    """The record has changed since it was read (412): nothing was written; plan again."""
+
+
+class Unauthorized(ConnectorError):
+    """The credentials are not accepted (401), a fresh token included."""
+
+
+class Locked(ConnectorError):
+    """Somebody is editing the record; short waits help."""
+
+    retryable = True
+
+
+class RateLimited(ConnectorError):
+    """The target asks to wait ``retry_after`` seconds (429, 503 with Retry-After)."""
+
+    retryable = True
+
+
+class Unreachable(ConnectorError):
+    """Nothing was sent: refused, DNS, TLS, closed by our own rules. Trying again later is safe."""
+
+    retryable = True
+
+
+class Unanswered(ConnectorError):
+    """Sent, but the outcome is unknown (timeout, reset, 5xx): for a write, read back before sending again."""
+
+    retryable = True
+    effect_possible = True
+
+
+class Connector(ABC):
+    """One kind of system. Four verbs, and operations declared as data; nothing else is called from outside."""
+
+    slug: ClassVar[str]
+    label: ClassVar[str]
+    secrets: ClassVar[frozenset[str]] = frozenset()
+    operations: ClassVar[tuple[Operation, ...]] = ()
+    config: ClassVar[type[Arguments]]  # validates Connection.config
+
+    @abstractmethod
+    def check(self) -> Health:
+        """Try the connection without changing anything and say what was tried."""
+
+    def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
+        """Cut a webhook's body into what it tells. Raises ``Refused`` where it is not this system's format."""
+        raise Refused(f"{self.label} does not send events here.", status=404)
+
+    def poll(self, since: datetime | None) -> list[Inbound]:
+        """Ask for what is new since ``since`` (overlap is wanted: the same again adds nothing)."""
+        return []
+
+    @abstractmethod
+    def read(self, operation: Read, arguments: Any) -> list[Record]:
+        """Fetch records; an empty list where there are none."""
+
+    @abstractmethod
+    def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
+        """Change a record, sending ``effect_key`` in the target's own way, if its version is still ``version``."""
+
+    def operation(self, name: str) -> Operation | None:
+        """Return the declared operation of that name, or ``None``."""
+        return next((operation for operation in self.operations if operation.name == name), None)
