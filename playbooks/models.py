@@ -124,6 +124,8 @@ class Plan(models.Model):
     evidence_round = models.PositiveIntegerField(default=1)
     autonomous = models.BooleanField(default=False)  # an autonomy grant stood in for people
     asked_because = models.TextField(blank=True)
+    slots = models.JSONField(default=dict, blank=True)
+    candidates = models.JSONField(default=list, blank=True)  # slugs that code had selected, the chosen one first
     proposal = models.JSONField(default=dict, blank=True)  # the model's raw proposal and what validation said of it
     created_at = models.DateTimeField()
 
@@ -132,7 +134,9 @@ class Plan(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["incident", "number"], name="one_plan_per_number"),
             models.UniqueConstraint(
-                fields=["incident"], condition=Q(state__in=["draft", "asked", "approved"]), name="one_live_plan_per_incident"
+                fields=["incident"],
+                condition=Q(state__in=["draft", "asked", "approved"]),
+                name="one_live_plan_per_incident",
             ),
             models.CheckConstraint(condition=Q(state__in=PlanState.values), name="plan_state_is_known"),
         ]
@@ -218,7 +222,9 @@ class Execution(models.Model):
         ordering: ClassVar = ["-id"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["incident"], condition=Q(state__in=["waiting", "running", "failed"]), name="one_live_execution_per_incident"
+                fields=["incident"],
+                condition=Q(state__in=["waiting", "running", "failed"]),
+                name="one_live_execution_per_incident",
             ),
             models.UniqueConstraint(
                 fields=["plan"], condition=Q(direction="forward"), name="one_forward_execution_per_plan"
@@ -361,6 +367,19 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return self.cause
+
+
+class Stumble(models.Model):
+    """How often the loop has failed to carry an incident past its present status, and on what."""
+
+    incident = models.OneToOneField(Incident, on_delete=models.CASCADE, related_name="stumble")
+    status = models.CharField(max_length=20)
+    count = models.PositiveSmallIntegerField(default=0)
+    message = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.count}× {self.message}"
 
 
 class Pack(models.Model):

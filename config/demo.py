@@ -1,0 +1,101 @@
+"""Everything that ``make demo`` prepares: database, keys, people, packs, the simulator."""
+
+import io
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+
+from audit import people, tokens
+from audit.models import ApiToken
+
+PACKS = ("o2c", "demo")
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to get in: the password of all demo users and the administrator's API token."""
+
+    password: str
+    token: str
+    stream_token: str
+    hook_secret: str
+
+
+def kept(name: str, fresh: str) -> str:
+    """Return the secret kept under ``name`` in the data folder, made on first use and readable by the owner only."""
+    path: Path = settings.DATA_DIR / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(fresh)
+    return path.read_text().strip()
+
+
+def prepare(simulator_url: str) -> Access:
+    """Migrate, install the packs and make the people. Safe to repeat: what is there stays."""
+    password = kept("demo_password", secrets.token_urlsafe(9))
+    hook_secret = kept("demo_hook_secret", secrets.token_urlsafe(24))
+    host = simulator_url.removeprefix("http://")
+    os.environ.update(
+        GOLDSEAM_SIMULATOR_URL=simulator_url,
+        GOLDSEAM_SIMULATOR_SECRET="simulator",  # noqa: S106 - the simulator's own default, not a secret
+        GOLDSEAM_HOOK_SECRET=hook_secret,
+        GOLDSEAM_DEMO_PASSWORD=password,
+    )
+    # The simulator is the one private address that the demo may call.
+    if host not in settings.OUTBOUND_ALLOW:
+        settings.OUTBOUND_ALLOW.append(host)
+    call_command("migrate", verbosity=0, interactive=False)
+    _administrator(password)
+    call_command("apply", pack=list(PACKS), stdout=io.StringIO())
+    return Access(password, _token("admin", "demo"), _token("integrator", "stream"), hook_secret)
+
+
+def start_simulator(port: int, access: Access, target: str) -> "subprocess.Popen[bytes]":
+    """Start the enterprise simulator as its own process, with its stream of exceptions aimed at ``target``."""
+    command = [
+        *(sys.executable, "-m", "connectors.simulator", "--port", str(port)),
+        *("--data", str(settings.DATA_DIR / "simulator"), "--secret", os.environ["GOLDSEAM_SIMULATOR_SECRET"]),
+        *("--target", target, "--hook-secret", access.hook_secret, "--token", access.stream_token),
+        *("--stream", os.environ.get("DEMO_STREAM", "320")),
+        *("--stream-seconds", os.environ.get("DEMO_STREAM_SECONDS", "110")),
+    ]
+    return subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
+
+
+def wait_for(url: str, process: "subprocess.Popen[bytes]", seconds: float = 20) -> None:
+    """Wait until ``url`` answers. Raises ``RuntimeError`` where the process ends or the time is over."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"The simulator ended with code {process.returncode}: is its port taken?")
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - a loopback address that we have just made
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} did not answer within {seconds:.0f} s.")
+
+
+def _administrator(password: str) -> None:
+    if not User.objects.filter(username="admin").exists():
+        User.objects.create_superuser("admin", password=password)
+
+
+def _token(username: str, name: str) -> str:
+    """Return the token kept for the demo; one that the database does not know is replaced."""
+    path: Path = settings.DATA_DIR / f"demo_token_{username}"
+    if path.exists() and ApiToken.objects.filter(digest=tokens.digest_of(path.read_text().strip()), revoked_at=None):
+        return path.read_text().strip()
+    path.unlink(missing_ok=True)
+    _, text = people.issue_token(User.objects.get(username=username), name=name, actor="system:demo")
+    return kept(path.name, text)

@@ -1,0 +1,61 @@
+"""``manage.py demo``: the whole of Goldseam on one machine, with a simulated enterprise beside it."""
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from config import demo
+
+
+class Command(BaseCommand):
+    """Prepare the data folder, start the simulator, web, worker and beat, and print how to get in."""
+
+    help = (
+        "Starts Goldseam with a simulated Dynamics 365 F&O and Salesforce. PORT and DATA_DIR come from the environment."
+    )
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own way; the checks run after the migration
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Serve until Ctrl-C or SIGTERM, then stop everything that was started."""
+        port = int(os.environ.get("PORT", "8000"))
+        if settings.ENVIRONMENT == "prod":
+            raise CommandError("The demo makes users with one printed password: it does not run with ENVIRONMENT=prod.")
+        target, simulated = f"http://127.0.0.1:{port}", f"127.0.0.1:{port + 1}"
+        access = demo.prepare(f"http://{simulated}")
+
+        from config.embedded import Embedded  # after the migration: the schedule is read when it is made
+
+        try:
+            server = Embedded("127.0.0.1", port)
+        except OSError as taken:
+            raise CommandError(f"Port {port} cannot be used ({taken}). Choose another: PORT=8100 make demo") from taken
+        simulator = demo.start_simulator(port + 1, access, target)
+        try:
+            demo.wait_for(f"http://{simulated}/control/health", simulator)
+            self._serve(server, f"ready {target} user=admin password={access.password} token={access.token}")
+        except RuntimeError as failure:
+            raise CommandError(str(failure)) from failure
+        finally:
+            simulator.terminate()
+            simulator.wait(timeout=20)
+
+    def _serve(self, server: Any, ready: str) -> None:
+        stopping = threading.Event()
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if not stopping.is_set():
+                stopping.set()
+                threading.Thread(target=server.stop, name="stop").start()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        server.start()
+        self.stdout.write(ready)
+        self.stdout.flush()
+        server.serve()
+        stopping.wait(timeout=30)

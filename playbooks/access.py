@@ -1,0 +1,30 @@
+"""What of the mending engine a person may see: whatever belongs to an incident that they may see."""
+
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from audit.access import Person
+from incidents.models import Incident
+from playbooks.models import DeadLetter, Execution, Plan
+
+Row = TypeVar("Row", bound=Model)
+
+
+def plans(user: Person) -> QuerySet[Plan]:
+    """Return the plans of incidents that ``user`` may see."""
+    return _of_visible(Plan.objects.all(), user)
+
+
+def executions(user: Person) -> QuerySet[Execution]:
+    """Return the executions of incidents that ``user`` may see."""
+    return _of_visible(Execution.objects.all(), user)
+
+
+def dead_letters(user: Person) -> QuerySet[DeadLetter]:
+    """Return the dead letters of incidents that ``user`` may see."""
+    return _of_visible(DeadLetter.objects.all(), user)
+
+
+def _of_visible(rows: "QuerySet[Row]", user: Any) -> "QuerySet[Row]":
+    return rows.filter(incident__in=Incident.objects.visible_to(user))

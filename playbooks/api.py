@@ -1,0 +1,180 @@
+"""Plans, executions and dead letters for programs."""
+
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from incidents import api as incident_api
+from incidents.models import Incident
+from playbooks import access, actions
+from playbooks.models import DeadLetter, Execution, Plan, PlaybookVersion
+from playbooks.serializers import (
+    DeadLetterSerializer,
+    EditSerializer,
+    ExecutionSerializer,
+    PlanSerializer,
+    PlaybookSerializer,
+    ReasonSerializer,
+    ResolutionSerializer,
+)
+
+PLAN_PARTS = ("steps__guardrails",)
+EXECUTION_PARTS = ("step_runs__step", "step_runs__attempts", "step_runs__verifications")
+
+
+def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    body = kind(data=request.data)
+    body.is_valid(raise_exception=True)
+    return dict(body.validated_data)
+
+
+class PlanDetail(generics.RetrieveAPIView[Plan]):
+    """A plan with its steps, predicted changes, undos and what the policies said."""
+
+    serializer_class = PlanSerializer
+    queryset = Plan.objects.none()
+
+    def get_queryset(self) -> Any:
+        """Return the plans that the caller may see."""
+        rows = access.plans(self.request.user).select_related("playbook_version__playbook")
+        return rows.prefetch_related(*PLAN_PARTS)
+
+
+class PlanEdit(APIView):
+    """Replace a proposed plan by one with another candidate playbook or other slot values."""
+
+    @extend_schema(request=EditSerializer, responses=PlanSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Edit the plan; whoever edits it cannot approve it."""
+        plan = get_object_or_404(access.plans(request.user), pk=pk)
+        fresh = actions.edit_plan(plan, by=request.user, **_valid(EditSerializer, request))  # type: ignore[arg-type]
+        return Response(PlanSerializer(fresh).data)
+
+
+class Replan(APIView):
+    """Read the evidence anew and plan again."""
+
+    @extend_schema(request=ReasonSerializer, responses={202: None})
+    def post(self, request: Request, pk: int) -> Response:
+        """Plan again; what was proposed before is void."""
+        incident = get_object_or_404(Incident.objects.visible_to(request.user), pk=pk)
+        moved = actions.replan(incident, by=request.user, **_valid(ReasonSerializer, request))  # type: ignore[arg-type]
+        return Response({"id": moved.pk, "status": moved.status}, status=202)
+
+
+class ExecutionDetail(generics.RetrieveAPIView[Execution]):
+    """An execution with each step's attempts and read-backs."""
+
+    serializer_class = ExecutionSerializer
+    queryset = Execution.objects.none()
+
+    def get_queryset(self) -> Any:
+        """Return the executions that the caller may see."""
+        return access.executions(self.request.user).prefetch_related(*EXECUTION_PARTS)
+
+
+class Rollback(APIView):
+    """Take back what an execution did."""
+
+    @extend_schema(request=ReasonSerializer, responses={202: ExecutionSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Ask for the rollback; it runs once whoever must agree has agreed."""
+        execution = get_object_or_404(access.executions(request.user).select_related("plan", "incident"), pk=pk)
+        reason = _valid(ReasonSerializer, request)["reason"]
+        back = actions.roll_back(execution, by=request.user, reason=reason or "Asked for through the API.")  # type: ignore[arg-type]
+        return Response(ExecutionSerializer(back).data, status=202)
+
+
+class Cancel(APIView):
+    """Stop an execution before its next step."""
+
+    @extend_schema(request=ReasonSerializer, responses={202: ExecutionSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Ask for the stop; a step on its way is followed to its end."""
+        execution = get_object_or_404(access.executions(request.user), pk=pk)
+        stopped = actions.cancel(execution, by=request.user, **_valid(ReasonSerializer, request))  # type: ignore[arg-type]
+        return Response(ExecutionSerializer(stopped).data, status=202)
+
+
+class DeadLetterList(generics.ListAPIView[DeadLetter]):
+    """Dead letters, newest first."""
+
+    serializer_class = DeadLetterSerializer
+    queryset = DeadLetter.objects.none()
+    filterset_fields = ("state", "cause", "incident")
+
+    def get_queryset(self) -> Any:
+        """Return the letters that the caller may see."""
+        return access.dead_letters(self.request.user).select_related("step_run")
+
+
+class Replay(APIView):
+    """Take a dead letter up again."""
+
+    @extend_schema(request=None, responses={202: DeadLetterSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Replay it under its old effect key."""
+        letter = get_object_or_404(access.dead_letters(request.user), pk=pk)
+        replayed = actions.replay_by(letter, by=request.user)  # type: ignore[arg-type]
+        return Response(DeadLetterSerializer(replayed).data, status=202)
+
+
+class Resolve(APIView):
+    """Close a dead letter that a person has dealt with."""
+
+    @extend_schema(request=ResolutionSerializer, responses=DeadLetterSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Close it, saying how it was dealt with."""
+        letter = get_object_or_404(access.dead_letters(request.user), pk=pk)
+        closed = actions.resolve(letter, by=request.user, **_valid(ResolutionSerializer, request))  # type: ignore[arg-type]
+        return Response(DeadLetterSerializer(closed).data)
+
+
+class PlaybookList(generics.ListAPIView[PlaybookVersion]):
+    """Active playbooks."""
+
+    serializer_class = PlaybookSerializer
+    queryset = PlaybookVersion.objects.filter(active=True).select_related("playbook")
+
+
+def plan_of(incident: Incident, user: Any) -> dict[str, Any] | None:
+    """Return the newest plan of an incident, for its page in the API."""
+    plan = incident.plans.select_related("playbook_version__playbook").prefetch_related(*PLAN_PARTS).first()
+    return None if plan is None else dict(PlanSerializer(plan).data)
+
+
+def execution_of(incident: Incident, user: Any) -> dict[str, Any] | None:
+    """Return the newest execution of an incident, for its page in the API."""
+    execution = incident.executions.prefetch_related(*EXECUTION_PARTS).first()
+    return None if execution is None else dict(ExecutionSerializer(execution).data)
+
+
+def outcome_of(incident: Incident, user: Any) -> dict[str, Any] | None:
+    """Return what the mending came to: the forward run, its read-back and, where there was one, its undo."""
+    forward = incident.executions.filter(direction=Execution.Direction.FORWARD).first()
+    if forward is None:
+        return None
+    checks = [run.verifications.last() for run in forward.step_runs.prefetch_related("verifications")]
+    back = forward.undone_by.first()
+    return {
+        "execution": forward.pk,
+        "state": forward.state,
+        "autonomous": forward.plan.autonomous,
+        "verified": bool(checks) and all(check is not None and check.matched for check in checks),
+        "verified_at": max((check.read_at for check in checks if check is not None), default=None),
+        "first_attempt": forward.first_attempt_verified,
+        "read_back": [row for check in checks if check is not None for row in check.fields],
+        "rolled_back": None if back is None else {"execution": back.pk, "state": back.state},
+    }
+
+
+def register() -> None:
+    """Add this floor's parts to the incident's page in the API."""
+    incident_api.contribute("plan", plan_of)
+    incident_api.contribute("execution", execution_of)
+    incident_api.contribute("outcome", outcome_of)

@@ -1,0 +1,263 @@
+"""Everything that one incident's page shows, gathered in a constant number of queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Prefetch, QuerySet
+
+from approvals.models import ApprovalRequest
+from incidents.kinds import definition_of
+from incidents.models import Citation, Comment, Escalation, Evidence, Incident, Merge, RootCause, SlaClock, Statement
+from incidents.states import MACHINE
+from playbooks.careers import Career, career_of
+from playbooks.models import DeadLetter, Execution, Guardrail, Plan, StepRun
+from playbooks.offers import Offers, offers_to
+from playbooks.previews import StepPreview, labels_of, previews_of, value_of
+from playbooks.seam import Course, Stage, stages
+from playbooks.story import Event, story_of
+
+MOST_EVIDENCE = 60
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One piece of evidence with its number on the page and what was tested on it."""
+
+    number: int
+    row: Evidence
+    tests: list[Citation] = field(default_factory=list)
+
+    @property
+    def cited(self) -> set[str]:
+        """The names of the fields that a statement rests on."""
+        return {test.field for test in self.tests if test.field}
+
+    @property
+    def absent(self) -> bool:
+        """Whether it says that something was looked for and is not there."""
+        return self.row.form == Evidence.Form.RECORD and not self.row.record_id
+
+    @property
+    def fields(self) -> list[tuple[str, Any, bool]]:
+        """Each field with its value and whether it is cited, the cited ones first."""
+        cited = self.cited
+        named = [(name, value_of(name, value), name in cited) for name, value in self.row.content.items()]
+        return sorted(named, key=lambda one: not one[2])
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement with the numbers of the evidence that it rests on."""
+
+    statement: Statement
+    label: str
+    citations: list[int]
+
+    @property
+    def state(self) -> str:
+        """The word that the page draws: the grade where it holds, else what became of it."""
+        return self.statement.grade if self.statement.verdict == "holds" else self.statement.verdict
+
+
+@dataclass
+class Dossier:
+    """One incident and everything about it that ``reader`` may see."""
+
+    incident: Incident
+    reader: User
+
+    @cached_property
+    def root_cause(self) -> RootCause | None:
+        """The newest diagnosis with its statements and their citations."""
+        cited = Citation.objects.select_related("evidence", "statement")
+        statements = Statement.objects.prefetch_related(Prefetch("citations", queryset=cited))
+        rows = self.incident.root_causes.order_by("-round", "-id")
+        return rows.prefetch_related(Prefetch("statements", queryset=statements)).first()
+
+    @cached_property
+    def exhibits(self) -> list[Exhibit]:
+        """The evidence of the newest diagnosis, numbered as the page cites it; what is cited comes first."""
+        cause = self.root_cause
+        tests: dict[int, list[Citation]] = {}
+        for statement in cause.statements.all() if cause else []:
+            for citation in statement.citations.all():
+                tests.setdefault(citation.evidence_id, []).append(citation)
+        rows = self.incident.evidence.filter(round=cause.round if cause else 0)
+        found = {row.pk: row for row in rows.order_by("pk")[:MOST_EVIDENCE]}
+        for some in tests.values():
+            found.setdefault(some[0].evidence_id, some[0].evidence)
+        ordered = sorted(found.values(), key=lambda row: (row.pk not in tests, row.pk))
+        return [Exhibit(number, row, tests.get(row.pk, [])) for number, row in enumerate(ordered, start=1)]
+
+    @cached_property
+    def _numbers(self) -> dict[int, int]:
+        return {exhibit.row.pk: exhibit.number for exhibit in self.exhibits}
+
+    @cached_property
+    def _cause_labels(self) -> dict[str, str]:
+        kind = self.incident.kind
+        return {cause.id: cause.label for cause in definition_of(kind).causes} if kind is not None else {}
+
+    def _claims(self, keep: Iterable[Statement]) -> list[Claim]:
+        return [
+            Claim(
+                statement,
+                self._cause_labels.get(statement.hypothesis, statement.hypothesis),
+                sorted({self._numbers[one.evidence_id] for one in statement.citations.all()}),
+            )
+            for statement in keep
+        ]
+
+    @cached_property
+    def holding(self) -> list[Claim]:
+        """The statements of the cause that holds."""
+        cause = self.root_cause
+        rows = cause.statements.all() if cause and cause.cause else []
+        return self._claims(row for row in rows if row.hypothesis == cause.cause)  # type: ignore[union-attr]
+
+    @cached_property
+    def rivals(self) -> list[Claim]:
+        """The other causes, each by the statement that ruled it out or could not be tested."""
+        cause = self.root_cause
+        others: dict[str, Statement] = {}
+        for row in cause.statements.all() if cause else []:
+            if row.verdict != "holds" and row.hypothesis != cause.cause:  # type: ignore[union-attr]
+                kept = others.get(row.hypothesis)
+                if kept is None or (kept.verdict == "untested" and row.verdict == "ruled_out"):
+                    others[row.hypothesis] = row
+        return self._claims(others.values())
+
+    @cached_property
+    def cause_label(self) -> str:
+        """What people call the cause that holds."""
+        cause = self.root_cause
+        return self._cause_labels.get(cause.cause, cause.cause) if cause else ""
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The newest plan, whatever became of it."""
+        spoken = Guardrail.objects.select_related("policy_version__policy").order_by("id")
+        rows = self.incident.plans.select_related("playbook_version__playbook")
+        return rows.prefetch_related("steps", Prefetch("steps__guardrails", queryset=spoken)).order_by("-id").first()
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What people call each connection that the plan or the evidence names."""
+        named = [step.connection for step in self.plan.steps.all()] if self.plan else []
+        return labels_of([*named, *(exhibit.row.system for exhibit in self.exhibits)])
+
+    @cached_property
+    def steps(self) -> list[StepPreview]:
+        """The plan's steps with every predicted change."""
+        return previews_of(self.plan, self.labels) if self.plan else []
+
+    @cached_property
+    def rulings(self) -> list[Guardrail]:
+        """What the policies said when the plan was made, one line each, those that did not simply allow it first."""
+        said: dict[tuple[str, int, str], Guardrail] = {}
+        for step in self.plan.steps.all() if self.plan else []:
+            for ruling in step.guardrails.all():
+                if ruling.moment == "plan":
+                    said.setdefault((ruling.policy, ruling.version, ruling.verdict), ruling)
+        return sorted(said.values(), key=lambda ruling: ruling.verdict == "allow")
+
+    @cached_property
+    def career(self) -> Career | None:
+        """How often the plan's playbook was right before."""
+        return career_of(self.plan.playbook_version.playbook) if self.plan else None
+
+    @cached_property
+    def _runs(self) -> list[Execution]:
+        runs = StepRun.objects.select_related("step").prefetch_related("attempts", "verifications")
+        rows = self.incident.executions.select_related("plan__playbook_version__playbook").order_by("-id")
+        return list(rows.prefetch_related(Prefetch("step_runs", queryset=runs))[:4])
+
+    @cached_property
+    def forward(self) -> Execution | None:
+        """The newest run that mends."""
+        return next((run for run in self._runs if run.direction == Execution.Direction.FORWARD), None)
+
+    @cached_property
+    def back(self) -> Execution | None:
+        """The newest undo of that run."""
+        forward = self.forward
+        return next((run for run in self._runs if forward is not None and run.undoes_id == forward.pk), None)
+
+    @property
+    def shown_runs(self) -> list[Execution]:
+        """The runs to show, the undo before what it takes back."""
+        return [run for run in (self.back, self.forward) if run is not None]
+
+    @cached_property
+    def approval(self) -> ApprovalRequest | None:
+        """The newest question about what is shown: that of the undo where there is one, else that of the plan."""
+        rows = ApprovalRequest.objects.filter(incident_id=self.incident.pk).order_by("-id")
+        newest = rows.prefetch_related("decisions__person", "decisions__on_behalf_of").first()
+        plan, back = self.plan, self.back
+        if newest is None:
+            return None
+        about = (newest.subject, newest.subject_id)
+        fits = about in {("plan", plan.pk if plan else 0), ("rollback", back.pk if back else 0)}
+        return newest if fits else None
+
+    @cached_property
+    def letters(self) -> list[DeadLetter]:
+        """The dead letters that wait, oldest first."""
+        rows = self.incident.dead_letters.filter(state=DeadLetter.State.WAITING)
+        return list(rows.select_related("step_run__step").order_by("id"))
+
+    @cached_property
+    def clock(self) -> SlaClock | None:
+        """The service level's clock."""
+        return SlaClock.objects.filter(incident=self.incident).select_related("policy").first()
+
+    @cached_property
+    def escalations(self) -> list[Escalation]:
+        """Who was told of a breach, and whether they have seen it."""
+        return list(self.incident.escalations.order_by("-level"))
+
+    @cached_property
+    def comments(self) -> "QuerySet[Comment]":
+        """What people wrote."""
+        return self.incident.comments.order_by("-id")[:50]
+
+    @cached_property
+    def merges(self) -> list[Merge]:
+        """The incidents that were folded into this one and can be taken apart again."""
+        rows = self.incident.merges_in.filter(unmerged_at__isnull=True)
+        return list(rows.select_related("folded"))
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """What happened, newest first."""
+        return story_of(self.incident)
+
+    @cached_property
+    def course(self) -> Course:
+        """What the seam and the offers are told from."""
+        standing = self.approval if self.approval and self.approval.state == "pending" else None
+        return Course(self.incident, self.root_cause, self.plan, standing, self.forward, self.back)
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """Where it stands in the loop."""
+        return stages(self.course)
+
+    @cached_property
+    def offers(self) -> Offers:
+        """What the reader may do now."""
+        acknowledged = self.clock is None or self.clock.acknowledged_at is not None
+        return offers_to(self.reader, self.course, letters=self.letters, acknowledged=acknowledged)
+
+    @property
+    def moving(self) -> bool:
+        """Whether the loop is at work on it, so that the page looks again by itself."""
+        return self.incident.status in MACHINE
+
+
+def dossier(rows: "QuerySet[Incident]", pk: int, reader: User) -> Dossier:
+    """Return the dossier of one of ``rows``. Raises ``Incident.DoesNotExist`` where it is not among them."""
+    return Dossier(rows.select_related("kind", "queue", "assignee", "merged_into").get(pk=pk), reader)

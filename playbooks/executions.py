@@ -1,0 +1,222 @@
+"""Begins executions, forward to mend and backward to undo."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.db import transaction
+
+from approvals import actions as approvals
+from approvals.rules import Requirement, requirements_for
+from audit.actions import record
+from audit.clock import db_now
+from audit.errors import Refusal
+from audit.proofs import digest
+from connectors import gateway, registry
+from connectors.base import Reversible, Write
+from connectors.models import Connection
+from playbooks import lanes
+from playbooks.effects import effect_key, with_key
+from playbooks.models import Execution, Plan, StepRun
+from playbooks.moves import move_execution
+from playbooks.states import ExecutionState, StepState
+
+T = StepState
+# In these states an effect stands, or may stand, in the target.
+EFFECTIVE = (T.DONE, T.VERIFIED, T.MISMATCH)
+
+
+class CannotUndo(Refusal):
+    """There is nothing to take back, or it cannot be taken back."""
+
+    code = "cannot_undo"
+
+
+def begin(plan: Plan, *, actor: str) -> Execution:
+    """Start carrying out an approved plan: its step rows, effect keys and undos are written before anything is sent."""
+    with transaction.atomic():
+        execution = Execution.objects.create(
+            incident_id=plan.incident_id,
+            plan=plan,
+            digest=plan.digest,
+            state=ExecutionState.RUNNING,
+            requested_by=actor,
+            created_at=db_now(),
+        )
+        for step in plan.steps.all():
+            key = effect_key(plan.digest, step.number, "forward")
+            StepRun.objects.create(
+                execution=execution,
+                step=step,
+                number=step.number,
+                effect_key=key,
+                connection=step.connection,
+                operation=step.operation,
+                parameters=with_key(step.parameters, key),
+                undo=with_key(step.undo, key),
+                expected=with_key(step.predicted, key),
+                lane=step.lane,
+            )
+        # After the ledger entry on purpose: it serialises executions, so that places in lanes are given in
+        # one order and no two plans can wait for each other in a circle.
+        record(
+            "execution.begun", actor=actor, target=execution, incident=plan.incident_id, data={"digest": plan.digest}
+        )
+        lanes.queue_up(execution, [step.lane for step in plan.steps.all()])
+    return execution
+
+
+def undoable(execution: Execution) -> list[StepRun]:
+    """Return the steps whose effects a rollback would take back, last one first. Raises ``CannotUndo`` where it cannot."""
+    if execution.direction == Execution.Direction.BACKWARD:
+        raise CannotUndo("An undo is not undone; plan the change again instead.")
+    if execution.undone_by.filter(state__in=("waiting", "running", "failed", "verified")).exists():
+        raise CannotUndo("This execution is being rolled back, or has been.")
+    steps = list(execution.step_runs.select_related("step").order_by("-number"))
+    open_ones = [step for step in steps if step.state in (T.SENT, T.UNKNOWN)]
+    if open_ones:
+        raise CannotUndo("A step's outcome is still unknown; it is being looked up. Try again in a moment.")
+    standing = [step for step in steps if step.state in EFFECTIVE and step.attempts_count]
+    if not standing:
+        raise CannotUndo("Nothing of this execution stands in another system: there is nothing to take back.")
+    fixed = [step.step.title for step in standing if step.undo is None]
+    if fixed:
+        raise CannotUndo(f"It cannot be undone: “{fixed[0]}” was declared irreversible before it was approved.")
+    return standing
+
+
+def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, Any]]:
+    """Read the records as they are and return each undo step with its predicted changes, in the order of the rollback."""
+    foreseen = []
+    for number, step_run in enumerate(steps, start=1):
+        assert step_run.undo is not None  # noqa: S101 - undoable() has refused those
+        connection = Connection.objects.get(slug=step_run.connection)
+        operation = registry.operation_of(connection, step_run.undo["operation"])
+        if not isinstance(operation, Write):
+            raise CannotUndo(f"{connection.label} has no operation “{step_run.undo['operation']}” any more.")
+        parameters = step_run.undo["parameters"]
+        records = gateway.observe(
+            connection, operation.name, parameters, actor="system:loop", incident=execution.incident_id
+        )
+        changes = operation.predict(operation.arguments.model_validate(parameters), records)
+        foreseen.append(
+            {
+                "number": number,
+                "title": f"Undo: {step_run.step.title}",
+                "connection": connection.slug,
+                "operation": operation.name,
+                "parameters": parameters,
+                "predicted": [asdict(change) for change in changes],
+                "sources": [
+                    {"system": r.system, "entity": r.entity, "key": r.key, "version": r.version} for r in records
+                ],
+                "financial": operation.financial or step_run.step.financial,
+                "risk": operation.risk,
+                "reversible": Reversible.NO,
+            }
+        )
+    return foreseen
+
+
+def begin_rollback(execution: Execution, *, actor: str, reason: str) -> Execution:
+    """Write the rollback of ``execution`` and ask whom it needs; it runs at once where it needs nobody.
+
+    Undoing a financial posting needs an approval of its own, whatever the rules say.
+    """
+    steps = undoable(execution)
+    foreseen = foresee_undo(execution, steps)
+    plan, incident = execution.plan, execution.incident
+    generation = execution.undone_by.count()
+    with transaction.atomic():
+        back = Execution.objects.create(
+            incident=incident,
+            plan=plan,
+            direction=Execution.Direction.BACKWARD,
+            undoes=execution,
+            state=ExecutionState.WAITING,
+            digest=digest({"goldseam": "rollback", "execution": execution.pk, "steps": foreseen}),
+            requested_by=actor,
+            reason=reason,
+            created_at=db_now(),
+        )
+        for step_run, undo in zip(steps, foreseen, strict=True):
+            _store(back, step_run, undo, generation)
+        needed = _needed(execution, financial=any(undo["financial"] for undo in foreseen))
+        record(
+            "rollback.requested",
+            actor=actor,
+            target=back,
+            incident=incident.pk,
+            reason=reason,
+            data={"digest": back.digest},
+        )
+        if needed:
+            asked = approvals.ask(_question(back, foreseen, needed, actor))
+            Execution.objects.filter(pk=back.pk).update(approval_id=asked.pk)
+            back.approval_id = asked.pk
+    return back
+
+
+def start_rollback(back: Execution, *, actor: str) -> None:
+    """Let an agreed rollback run; only now does it stand in line for its records."""
+    with transaction.atomic():
+        move_execution(
+            back, ExecutionState.RUNNING, actor=actor, reason="agreed" if back.approval_id else "needs nobody"
+        )
+        lanes.queue_up(back, back.step_runs.values_list("lane", flat=True))
+
+
+def _store(back: Execution, step_run: StepRun, undo: dict[str, Any], generation: int) -> None:
+    key = effect_key(back.plan.digest, step_run.number, "backward", generation)
+    StepRun.objects.create(
+        execution=back,
+        step=step_run.step,
+        number=undo["number"],
+        effect_key=key,
+        connection=undo["connection"],
+        operation=undo["operation"],
+        parameters=with_key(undo["parameters"], key),
+        expected=undo["predicted"],
+        result={"sources": undo["sources"]},
+        lane=step_run.lane,
+    )
+
+
+def _needed(execution: Execution, *, financial: bool) -> list[Requirement]:
+    plan, incident = execution.plan, execution.incident
+    needed = requirements_for(
+        subject="rollback",
+        risk_tier=plan.risk_tier,
+        amount=plan.amount,
+        currency=plan.currency,
+        domain=incident.domain,
+        business_unit=incident.business_unit,
+        financial=financial,
+    )
+    if financial and not needed:
+        because = "taking back a financial posting needs an approval of its own"
+        needed = [Requirement("financial-rollback", 1, "approver", 1, because, 1440)]
+    return needed
+
+
+def _question(
+    back: Execution, foreseen: list[dict[str, Any]], needed: list[Requirement], actor: str
+) -> approvals.Question:
+    plan, incident = back.plan, back.incident
+    return approvals.Question(
+        subject="rollback",
+        subject_id=back.pk,
+        incident_id=incident.pk,
+        digest=back.digest,
+        title=f"Undo: {incident.title}",
+        summary={"playbook": str(plan.playbook_version), "rationale": back.reason, "steps": foreseen},
+        risk_tier=plan.risk_tier,
+        domain=incident.domain,
+        amount=plan.amount,
+        currency=plan.currency,
+        business_unit=incident.business_unit,
+        region=incident.region,
+        requirements=needed,
+        requested_by=actor,
+        excluded=[actor],
+        because="; ".join(requirement.because for requirement in needed),
+    )

@@ -1,0 +1,336 @@
+"""The loop, from top to bottom: look at where an incident stands, take the next step, until a person or time is needed.
+
+    new → triaged → diagnosed → planned → awaiting_approval → executing → verifying → resolved
+                                                              rolling_back → rolled_back
+
+Celery only rings the bell. Everything that decides what happens next stands in the database, so a worker can
+die anywhere in here and another one goes on.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from approvals.models import ApprovalRequest
+from audit.errors import LostRace
+from connectors import retry
+from connectors.base import Blocked, ConnectorError
+from incidents import evidence, leases, rootcause, triage
+from incidents.actions import move, ring
+from incidents.leases import Lease, LeaseLost
+from incidents.models import Incident
+from incidents.states import MACHINE, Status
+from playbooks import engine, executions, planning, plans, stumbles
+from playbooks.engine import Ending
+from playbooks.models import Execution, Plan
+from playbooks.moves import move_execution, move_plan
+from playbooks.states import LIVE_EXECUTION, ExecutionState, PlanState, StepState
+
+logger = logging.getLogger(__name__)
+ACTOR = "system:loop"
+REPLANS = 5  # in a row, before a person is asked why the record keeps changing
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing to do now: look again in ``seconds``, or, with ``None``, when somebody rings."""
+
+    seconds: float | None = None
+
+
+Stage = Callable[[Incident, Lease], Pause | None]
+
+
+def advance(incident_id: int) -> bool:
+    """Carry one incident as far as it goes now. ``False`` where another worker has it or it is not due."""
+    lease = leases.claim(incident_id)
+    if lease is None:
+        return False
+    try:
+        _until_it_pauses(incident_id, lease)
+    except LeaseLost:
+        logger.info("incident %s: another worker has taken over", incident_id)
+        return True
+    lease.release()
+    return True
+
+
+def _until_it_pauses(incident_id: int, lease: Lease) -> None:
+    while True:
+        lease.renew()
+        incident = Incident.objects.select_related("kind").get(pk=incident_id)
+        if incident.status not in MACHINE:
+            _rest(incident)
+            return
+        try:
+            pause = STAGES[Status(incident.status)](incident, lease)
+        except (LeaseLost, DatabaseError):
+            raise
+        except LostRace:
+            continue
+        except ConnectorError as error:
+            pause = _stumbled(incident, error)
+        except Exception as error:
+            logger.exception("incident %s: the loop failed while it was %s", incident_id, incident.status)
+            pause = _failed(incident, error)
+        if pause is not None:
+            lease.check()
+            if pause.seconds is None:
+                _rest(incident)
+            else:
+                ring(incident_id, in_seconds=pause.seconds)
+            return
+
+
+def _rest(incident: Incident) -> None:
+    """Take the incident off the list of due ones, unless somebody has rung since we looked at it."""
+    Incident.objects.filter(pk=incident.pk, due_at=incident.due_at).update(due_at=None)
+
+
+# --- detect and decide ---------------------------------------------------------------------------
+
+
+def _triage(incident: Incident, lease: Lease) -> Pause | None:
+    triage.triage(incident, actor=ACTOR)
+    incident.refresh_from_db()
+    if incident.status == Status.NEW:
+        move(incident, Status.TRIAGED, actor=ACTOR, reason=incident.severity_reason)
+    return None
+
+
+def _diagnose(incident: Incident, lease: Lease) -> Pause | None:
+    collected = evidence.collect(incident, actor=ACTOR)
+    lease.renew()
+    found = rootcause.diagnose(incident, actor=ACTOR)
+    incident.refresh_from_db()
+    stumbles.forget(incident)
+    if collected.healed:
+        move(incident, Status.DISMISSED, actor=ACTOR, reason=f"Checked, nothing to mend: {collected.healed}")
+        return Pause()
+    move(incident, Status.DIAGNOSED, actor=ACTOR, reason=found.summary)
+    return None
+
+
+def _plan(incident: Incident, lease: Lease) -> Pause | None:
+    try:
+        planning.propose(incident, actor=ACTOR)
+    except planning.CannotPlan as refusal:
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=str(refusal))
+        return Pause()
+    lease.check()
+    stumbles.forget(incident)
+    move(incident, Status.PLANNED, actor=ACTOR)
+    return None
+
+
+def _submit(incident: Incident, lease: Lease) -> Pause | None:
+    plan = _live_plan(incident)
+    if plan is None:
+        move(incident, Status.TRIAGED, actor=ACTOR, reason="The plan was taken back.")
+        return None
+    state = PlanState(plan.state)
+    if state is PlanState.DRAFT:
+        state = plans.submit(plan, actor=ACTOR)
+    if state is PlanState.APPROVED:
+        return _begin(incident, plan)
+    move(incident, Status.AWAITING_APPROVAL, actor=ACTOR, reason=plan.asked_because)
+    return None
+
+
+def _await_approval(incident: Incident, lease: Lease) -> Pause | None:
+    plan = _live_plan(incident)
+    if plan is None:
+        move(incident, Status.TRIAGED, actor=ACTOR, reason="The plan was taken back.")
+        return None
+    asked = ApprovalRequest.objects.filter(subject="plan", subject_id=plan.pk).order_by("-pk").first()
+    if asked is None or asked.state == "pending":
+        return Pause()
+    if asked.state == "approved":
+        if plan.state == PlanState.ASKED:
+            move_plan(plan, PlanState.APPROVED, actor=ACTOR, reason=f"Approved in request {asked.pk}.")
+        return _begin(incident, plan)
+    if asked.state == "rejected":
+        move_plan(plan, PlanState.REJECTED, actor=ACTOR, reason=asked.state_reason)
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=f"The plan was rejected: {asked.state_reason}")
+        return Pause()
+    plans.void(plan, actor=ACTOR, reason=f"The approval is {asked.state}.")
+    reason = "Nobody decided in time. Plan again to ask anew, or take over."
+    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=asked.state_reason or reason)
+    return Pause()
+
+
+def _begin(incident: Incident, plan: Plan) -> Pause | None:
+    if not plan.executions.filter(direction=Execution.Direction.FORWARD).exists():
+        executions.begin(plan, actor=ACTOR)
+    move(incident, Status.EXECUTING, actor=ACTOR)
+    return None
+
+
+# --- do ------------------------------------------------------------------------------------------
+
+
+def _execute(incident: Incident, lease: Lease) -> Pause | None:
+    execution = _live_execution(incident, Execution.Direction.FORWARD)
+    if execution is None:
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason="Nothing is being carried out: plan again.")
+        return Pause()
+    outcome = engine.run(execution, lease)
+    if outcome.ending is Ending.FINISHED:
+        move(incident, Status.VERIFYING, actor=ACTOR)
+        return None
+    if outcome.ending is Ending.WAITING:
+        return Pause(outcome.seconds)
+    if outcome.ending is Ending.DRIFTED:
+        return _plan_again(incident, execution, outcome.reason)
+    if outcome.ending is Ending.CANCELLED:
+        return _cancelled(incident, execution, outcome.reason)
+    move_execution(execution, ExecutionState.FAILED, actor=ACTOR, reason=outcome.reason)
+    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=outcome.reason)
+    return Pause()
+
+
+def _plan_again(incident: Incident, execution: Execution, reason: str) -> Pause | None:
+    move_execution(execution, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
+    plans.void(execution.plan, actor=ACTOR, reason=reason)
+    voided = incident.plans.filter(state=PlanState.VOID).count()
+    if voided >= REPLANS:
+        why = f"The record keeps changing while it is being mended ({voided} plans). Last: {reason}"
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=why)
+        return Pause()
+    move(incident, Status.TRIAGED, actor=ACTOR, reason=f"Plan again: {reason}")
+    return None
+
+
+def _cancelled(incident: Incident, execution: Execution, reason: str) -> Pause | None:
+    move_execution(execution, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
+    plans.void(execution.plan, actor=ACTOR, reason=reason)
+    standing = execution.step_runs.filter(state__in=(StepState.VERIFIED, StepState.DONE)).count()
+    done = f" {standing} of its steps stand and can be undone." if standing else " Nothing was sent."
+    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason + done)
+    return Pause()
+
+
+# --- verify --------------------------------------------------------------------------------------
+
+
+def _verify(incident: Incident, lease: Lease) -> Pause | None:
+    """Close the incident: every step of the execution has been read back from its source."""
+    execution = _live_execution(incident, Execution.Direction.FORWARD)
+    if execution is None:
+        execution = incident.executions.filter(direction=Execution.Direction.FORWARD).latest("pk")
+    steps = list(execution.step_runs.prefetch_related("verifications"))
+    unread = [step for step in steps if not any(check.matched for check in step.verifications.all())]
+    if not steps or unread:
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason="A step has no read-back that agrees.")
+        return Pause()
+    if execution.state == ExecutionState.RUNNING:
+        first = all(step.attempts_count <= 1 and step.verifications.all()[0].matched for step in steps)
+        move_execution(execution, ExecutionState.VERIFIED, actor=ACTOR, first_attempt_verified=first)
+        move_plan(execution.plan, PlanState.EXECUTED, actor=ACTOR)
+    checked = sum(len(step.verifications.all().reverse()[0].fields) for step in steps)
+    reason = f"Read back from the source: {checked} fields of {len(steps)} steps are as predicted."
+    move(incident, Status.RESOLVED, actor=ACTOR, reason=reason)
+    return Pause()
+
+
+# --- undo ----------------------------------------------------------------------------------------
+
+
+def _roll_back(incident: Incident, lease: Lease) -> Pause | None:
+    back = _live_execution(incident, Execution.Direction.BACKWARD)
+    if back is None:
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason="No rollback is under way.")
+        return Pause()
+    if back.state == ExecutionState.WAITING:
+        refused = _agreed(back)
+        if refused is None:
+            return Pause()
+        if refused:
+            return _not_rolled_back(incident, back, refused)
+    outcome = engine.run(back, lease)
+    if outcome.ending is Ending.FINISHED:
+        move_execution(back, ExecutionState.VERIFIED, actor=ACTOR)
+        reason = "Taken back and read back: the source says what it said before."
+        move(incident, Status.ROLLED_BACK, actor=ACTOR, reason=reason)
+        return Pause()
+    if outcome.ending is Ending.WAITING:
+        return Pause(outcome.seconds)
+    if outcome.ending is Ending.CANCELLED:
+        return _not_rolled_back(incident, back, outcome.reason)
+    move_execution(back, ExecutionState.FAILED, actor=ACTOR, reason=outcome.reason)
+    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=f"The undo is unfinished: {outcome.reason}")
+    return Pause()
+
+
+def _agreed(back: Execution) -> str | None:
+    """Start the rollback where it may run (""); ``None`` while people think; else why not."""
+    if back.cancel_requested:
+        return "The rollback was cancelled."
+    if back.approval_id is not None:
+        asked = ApprovalRequest.objects.get(pk=back.approval_id)
+        if asked.state == "pending":
+            return None
+        if asked.state != "approved":
+            return f"The rollback was {asked.get_state_display().lower()}: {asked.state_reason}"
+    executions.start_rollback(back, actor=ACTOR)
+    return ""
+
+
+def _not_rolled_back(incident: Incident, back: Execution, reason: str) -> Pause | None:
+    move_execution(back, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
+    whole = back.undoes is not None and back.undoes.state == ExecutionState.VERIFIED
+    untouched = not back.step_runs.exclude(state=StepState.PLANNED).exists()
+    move(incident, Status.RESOLVED if whole and untouched else Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
+    return Pause()
+
+
+# --- when it does not go on ----------------------------------------------------------------------
+
+
+def _stumbled(incident: Incident, error: ConnectorError) -> Pause:
+    """A record could not be read. Nothing was sent, so it is tried again for as long as it takes, ever more slowly."""
+    count = stumbles.note(incident, str(error))
+    advice = retry.decide(error, wrote=False, attempt=count, key=f"incident-{incident.pk}")
+    if error.retryable and not isinstance(error, Blocked):
+        return Pause(advice.after_seconds if advice.after_seconds is not None else settings.RETRY_CAP_SECONDS)
+    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=f"{error} {advice.guidance}")
+    return Pause()
+
+
+def _failed(incident: Incident, error: Exception) -> Pause:
+    count = stumbles.note(incident, f"{type(error).__name__}: {error}")
+    if count < settings.RETRY_LIMIT:
+        return Pause(min(settings.RETRY_BASE_SECONDS * 2**count, settings.RETRY_CAP_SECONDS))
+    reason = (
+        f"Goldseam failed {count} times while the incident was {incident.status}: {type(error).__name__}. See the log."
+    )
+    if Status(incident.status) in (Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK):
+        execution = incident.executions.filter(state=ExecutionState.RUNNING).first()
+        if execution is not None:
+            move_execution(execution, ExecutionState.FAILED, actor=ACTOR, reason=reason)
+    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
+    return Pause()
+
+
+def _live_plan(incident: Incident) -> Plan | None:
+    return incident.plans.filter(state__in=plans.LIVE).select_related("playbook_version__playbook").first()
+
+
+def _live_execution(incident: Incident, direction: Execution.Direction) -> Execution | None:
+    live = incident.executions.filter(direction=direction, state__in=LIVE_EXECUTION)
+    return live.select_related("plan", "incident", "undoes").first()
+
+
+STAGES: dict[Status, Stage] = {
+    Status.NEW: _triage,
+    Status.TRIAGED: _diagnose,
+    Status.DIAGNOSED: _plan,
+    Status.PLANNED: _submit,
+    Status.AWAITING_APPROVAL: _await_approval,
+    Status.EXECUTING: _execute,
+    Status.VERIFYING: _verify,
+    Status.ROLLING_BACK: _roll_back,
+}

@@ -1,0 +1,1 @@
+"""Configuration as code: documents in YAML files, read, checked, planned and applied."""

@@ -1,0 +1,159 @@
+"""Apply checked documents: all of them in one transaction, or none; twice is as good as once."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from django.db import IntegrityError, transaction
+
+from approvals import manifests as approvals_manifests
+from audit import manifests as audit_manifests
+from audit.context import Source, coming_from
+from audit.errors import Invalid, Refusal
+from audit.manifests import Difference, DocumentType
+from connectors import manifests as connectors_manifests
+from incidents import manifests as incidents_manifests
+from playbooks.manifests import documents
+from playbooks.manifests.checking import Checked, check, path_of, repeated
+from playbooks.manifests.loader import MAX_BYTES, Problem
+
+# Fields that no row that stands is without.
+ALWAYS_THERE = frozenset({"", "active", "label", "name", "task"})
+PACKS = Path(__file__).resolve().parent.parent / "packs"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one document came to: created, changed or unchanged, and which fields differ."""
+
+    kind: str
+    name: str
+    word: str
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass
+class Report:
+    """What a run did, or why it did nothing."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    conflicts: list[Problem] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0: applied (or planned); 1: a file is invalid; 2: what stands in the database forbids it."""
+        if self.problems:
+            return 1
+        return 2 if self.conflicts else 0
+
+    def count(self, word: str) -> int:
+        """Count the outcomes of one word."""
+        return sum(outcome.word == word for outcome in self.outcomes)
+
+
+class _Undone(Exception):
+    """Leave the transaction without a trace."""
+
+
+def document_types() -> dict[str, DocumentType]:
+    """Gather the kinds of documents of all apps; the same kind twice is a mistake in the code."""
+    types: dict[str, DocumentType] = {}
+    for part in (
+        audit_manifests.DOCUMENTS,
+        connectors_manifests.DOCUMENTS,
+        incidents_manifests.DOCUMENTS,
+        approvals_manifests.DOCUMENTS,
+        documents.DOCUMENTS,
+    ):
+        twice = types.keys() & part.keys()
+        if twice:
+            raise RuntimeError(f"Two apps declare documents of kind {', '.join(sorted(twice))}.")
+        types |= part
+    return types
+
+
+def pack_files(slug: str) -> list[Path]:
+    """List the files of a shipped pack in name order; empty where there is no such pack."""
+    folder = PACKS / slug
+    return sorted(folder.glob("*.yaml")) if slug.isidentifier() else []
+
+
+def read(files: Iterable[Path]) -> tuple[list[Checked], list[Problem]]:
+    """Check every file and report all that is wrong in any of them."""
+    types = document_types()
+    checked: list[Checked] = []
+    problems: list[Problem] = []
+    contents = hashlib.sha256()
+    for file in files:
+        try:
+            text = _text(file)
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(str(file), 1, 1, "", f"The file cannot be read: {error}"))
+            continue
+        contents.update(f"{file.name}\n{text}\n".encode())
+        found, wrong = check(text, str(file), types)
+        checked += found
+        problems += wrong
+    problems += repeated(checked)
+    digest = contents.hexdigest()
+    return [replace(part, model=documents.sealed(part.model, digest)) for part in checked], problems
+
+
+def _text(file: Path) -> str:
+    if file.stat().st_size > MAX_BYTES:
+        raise OSError(f"it is larger than {MAX_BYTES:,} bytes")
+    return file.read_text(encoding="utf-8")
+
+
+def run(files: Iterable[Path], *, actor: str, plan_only: bool = False) -> Report:
+    """Apply files in the order of their kinds, in one transaction; with ``plan_only`` take it all back.
+
+    Planning does the real thing and undoes it, so that a document may rest on one before it, and what
+    the plan promises is what applying does.
+    """
+    checked, problems = read(files)
+    report = Report(problems=problems)
+    if problems:
+        return report
+    checked.sort(key=lambda part: part.type.order)
+    try:
+        with coming_from(Source(channel="command")), transaction.atomic():
+            for part in checked:
+                _apply(part, actor, report)
+            if plan_only or report.problems or report.conflicts:
+                raise _Undone
+    except _Undone:
+        pass
+    return report
+
+
+def _apply(part: Checked, actor: str, report: Report) -> None:
+    try:
+        with transaction.atomic():
+            differences = tuple(part.type.plan(part.model))
+            changed = part.type.apply(part.model, actor)
+    except Invalid as invalid:
+        report.problems += _placed(part, invalid)
+    except (Refusal, IntegrityError) as refusal:
+        report.conflicts.append(part.document.problem((), f"{part.kind} {part.name}: {refusal}"))
+    else:
+        word = ("created" if _is_new(differences) else "changed") if changed else "unchanged"
+        report.outcomes.append(Outcome(part.kind, part.name, word, differences if changed else ()))
+
+
+def _is_new(differences: tuple[Difference, ...]) -> bool:
+    """Tell a new row from a changed one: what every row has, this one had not."""
+    return any(item.before is None and item.field in ALWAYS_THERE for item in differences)
+
+
+def _placed(part: Checked, invalid: Invalid) -> list[Problem]:
+    """Give each message of an action's refusal the place of the value that it is about."""
+    if not invalid.errors:
+        return [part.document.problem((), f"{part.kind} {part.name}: {invalid}")]
+    return [
+        part.document.problem(path_of(path), message)
+        for path, messages in invalid.errors.items()
+        for message in messages
+    ]

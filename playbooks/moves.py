@@ -1,0 +1,87 @@
+"""The only writers of the states of plans, executions and steps."""
+
+from typing import Any, TypeVar
+
+from django.db import transaction
+
+from audit.actions import record
+from audit.clock import db_now
+from audit.errors import IllegalMove, LostRace
+from incidents.leases import Lease
+from playbooks.models import Execution, Plan, StepRun
+from playbooks.states import (
+    EXECUTION_NEXT,
+    PLAN_NEXT,
+    STEP_NEXT,
+    ExecutionState,
+    PlanState,
+    StepState,
+)
+
+Row = TypeVar("Row", Plan, Execution, StepRun)
+
+
+def move_plan(plan: Plan, to: PlanState, *, actor: str, reason: str = "", **columns: Any) -> Plan:
+    """Change a plan's state, or say why not."""
+    return _move(plan, PLAN_NEXT[PlanState(plan.state)], to, f"plan.{to}", plan.incident_id, actor, reason, columns)
+
+
+def move_execution(run: Execution, to: ExecutionState, *, actor: str, reason: str = "", **columns: Any) -> Execution:
+    """Change an execution's state, or say why not."""
+    if to in (ExecutionState.VERIFIED, ExecutionState.CANCELLED):
+        columns["finished_at"] = db_now()
+    allowed = EXECUTION_NEXT[ExecutionState(run.state)]
+    moved = _move(run, allowed, to, f"execution.{to}", run.incident_id, actor, reason, columns)
+    if to in (ExecutionState.VERIFIED, ExecutionState.CANCELLED):
+        run.tickets.all().delete()
+    return moved
+
+
+def move_step(
+    run: StepRun, to: StepState, *, lease: Lease | None, actor: str, reason: str = "", **columns: Any
+) -> StepRun:
+    """Change a step's state, or say why not; with a lease, only while it is ours.
+
+    The ledger entry commits with the state: where the ledger cannot be written the step does not move,
+    and a step that did not move to ``sent`` is not sent.
+    """
+    with transaction.atomic():
+        if lease is not None:
+            lease.renew()
+        data = {"operation": f"{run.connection}:{run.operation}", "effect_key": run.effect_key, "step": run.number}
+        allowed = STEP_NEXT[StepState(run.state)]
+        return _move(run, allowed, to, f"effect.{to}", run.execution.incident_id, actor, reason, columns, data)
+
+
+def _move(
+    row: Row,
+    allowed: frozenset[Any],
+    to: Any,
+    verb: str,
+    incident: int,
+    actor: str,
+    reason: str,
+    columns: dict[str, Any],
+    data: dict[str, Any] | None = None,
+) -> Row:
+    if to not in allowed:
+        raise IllegalMove(f"{row} cannot go from {row.state} to {to}.")
+    with transaction.atomic():
+        before = row.state
+        changes = {"state": to, "state_reason": reason, **columns}
+        # Compare and swap: of two workers, the database lets one through.
+        if not type(row)._default_manager.filter(pk=row.pk, state=before).update(**changes):
+            raise LostRace(f"{row} was moved by someone else.")
+        record(
+            verb,
+            actor=actor,
+            target=row,
+            incident=incident,
+            reason=reason,
+            before={"state": before},
+            after={"state": to},
+            data=data,
+        )
+    for name, value in changes.items():
+        setattr(row, name, value)
+    return row

@@ -1,0 +1,191 @@
+"""What needs one person now, most urgent first: found by the database, bounded, and only what they may see."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.contrib.auth.models import User
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from approvals.access import pending_for
+from audit.access import has_role, roles_of
+from incidents.models import Escalation, Incident, SlaClock
+from incidents.states import CLOSED, SEVERITY_ORDER, Severity, Status
+from playbooks.models import DeadLetter, Execution, Verification
+from playbooks.seam import progress
+from playbooks.states import ExecutionState
+
+LIMIT = 50
+_FAR = datetime.max.replace(tzinfo=UTC)
+WORKING = ("operator", "automation_admin")
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that waits for a person: why, what, how urgent, and the one action that it asks for."""
+
+    status: str  # a word that the page knows how to draw
+    why: str
+    title: str
+    url: str
+    action: str
+    incident_id: int
+    note: str = ""
+    severity: str = ""
+    amount: Decimal | None = None
+    currency: str = ""
+    due: datetime | None = None
+    mine: bool = False
+
+    @property
+    def urgency(self) -> tuple[int, int, datetime, int]:
+        """What sorts needs: the severer first, then what is assigned to me, then what is due first."""
+        rank = SEVERITY_ORDER.get(Severity(self.severity), 9) if self.severity else 9
+        return (rank, 0 if self.mine else 1, self.due or _FAR, self.incident_id)
+
+
+class Word(NamedTuple):
+    """How a need is put: the state that draws it, why, what about it, and what to do."""
+
+    status: str
+    why: str
+    note: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Mending:
+    """One incident that the loop is at work on, without needing anybody who looks at this page."""
+
+    incident: Incident
+    status: str
+    label: str
+    since: datetime
+
+
+def needs_of(user: User) -> list[Need]:
+    """Return what waits for ``user``: at most ``LIMIT`` of each sort, one line an incident. About ten queries."""
+    found: dict[int, Need] = {}
+    for need in _all(user):
+        # The first word about an incident is the most telling one.
+        found.setdefault(need.incident_id, need)
+    return sorted(found.values(), key=lambda need: need.urgency)
+
+
+def count_of(user: User) -> int:
+    """Count what waits for ``user`` for the bar: at most ``LIMIT`` and one."""
+    waiting = set(pending_for(user).values_list("incident_id", flat=True)[: LIMIT + 1])
+    if has_role(user, *WORKING):
+        waiting |= set(_stuck(user).values_list("pk", flat=True)[: LIMIT + 1])
+    return len(waiting)
+
+
+def _all(user: User) -> Iterator[Need]:
+    yield from _approvals(user)
+    if has_role(user, *WORKING):
+        yield from _needing_a_person(user)
+    yield from _escalated(user)
+    if has_role(user, *WORKING):
+        yield from _nearly_late(user)
+
+
+def _approvals(user: User) -> Iterator[Need]:
+    asked = list(pending_for(user).order_by("expires_at", "id")[:LIMIT])
+    incidents = Incident.objects.in_bulk({one.incident_id for one in asked})
+    for one in asked:
+        incident = incidents.get(one.incident_id)
+        undo = one.subject == "rollback"
+        yield Need(
+            status="awaiting_approval",
+            why="Approve the undo" if undo else "Approve",
+            title=one.title,
+            note=one.asked_because,
+            url=one.get_absolute_url(),
+            action="Review",
+            incident_id=one.incident_id,
+            severity=incident.severity if incident else "",
+            amount=one.amount,
+            currency=one.currency,
+            due=one.expires_at,
+        )
+
+
+def _stuck(user: User) -> "QuerySet[Incident]":
+    rows = Incident.objects.visible_to(user)
+    waiting = DeadLetter.objects.filter(state=DeadLetter.State.WAITING).values("incident_id")
+    mine = Q(assignee=user) | Q(assignee__isnull=True)
+    stuck = Q(status=Status.NEEDS_OPERATOR) | Q(pk__in=waiting)
+    return rows.filter(mine & stuck).select_related("sla").order_by("severity_rank", "-id")
+
+
+def _needing_a_person(user: User) -> Iterator[Need]:
+    incidents = list(_stuck(user)[:LIMIT])
+    letters: dict[int, DeadLetter] = {}
+    waiting = DeadLetter.objects.filter(incident__in=incidents, state=DeadLetter.State.WAITING)
+    differs = Verification.objects.filter(step_run=OuterRef("step_run"), matched=False)
+    for letter in waiting.annotate(differs=Exists(differs)).order_by("id"):
+        letters.setdefault(letter.incident_id, letter)
+    for incident in incidents:
+        yield _of_incident(incident, user, _word_for(incident, letters.get(incident.pk)))
+
+
+def _word_for(incident: Incident, letter: DeadLetter | None) -> Word:
+    if letter is None:
+        return Word("needs_operator", "Needs a person", incident.status_reason, "Look")
+    if getattr(letter, "differs", False):
+        return Word("mismatch", "Read-back differs", letter.error, "Compare")
+    return Word("failed", "Dead letter", letter.guidance or letter.error, "Fix")
+
+
+def _of_incident(incident: Incident, user: User, word: Word) -> Need:
+    clock = getattr(incident, "sla", None)
+    return Need(
+        status=word.status,
+        why=word.why,
+        title=incident.title,
+        note=word.note,
+        url=incident.get_absolute_url(),
+        action=word.action,
+        incident_id=incident.pk,
+        severity=incident.severity,
+        amount=incident.revenue_at_risk,
+        currency=incident.currency,
+        due=clock.resolve_due if clock else None,
+        mine=incident.assignee_id == user.pk,
+    )
+
+
+def _escalated(user: User) -> Iterator[Need]:
+    told = Escalation.objects.filter(role__in=roles_of(user), acknowledged_at__isnull=True)
+    told = told.filter(incident__in=Incident.objects.visible_to(user)).exclude(incident__status__in=CLOSED)
+    for one in told.select_related("incident__sla").order_by("-created_at")[:LIMIT]:
+        yield _of_incident(one.incident, user, Word("expired", "Escalated to you", one.justification, "Look"))
+
+
+def _nearly_late(user: User) -> Iterator[Need]:
+    clocks = SlaClock.objects.filter(warned_at__isnull=False, stopped_at__isnull=True, paused_at__isnull=True)
+    clocks = clocks.filter(incident__in=Incident.objects.visible_to(user)).exclude(incident__status__in=CLOSED)
+    for clock in clocks.select_related("incident").order_by("resolve_due")[:LIMIT]:
+        why = "Late" if clock.breached_at else "Nearly late"
+        incident = clock.incident
+        incident.sla = clock
+        note = incident.status_reason or incident.get_status_display()
+        yield _of_incident(incident, user, Word("expired", why, note, "Look"))
+
+
+def mending_now(user: User, *, limit: int = 12) -> list[Mending]:
+    """Return what the loop is doing now, latest first."""
+    busy = (Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK, Status.AWAITING_APPROVAL)
+    incidents = list(Incident.objects.visible_to(user).filter(status__in=busy).order_by("-id")[:limit])
+    live = Execution.objects.filter(incident__in=incidents, state=ExecutionState.RUNNING)
+    runs = {run.incident_id: run for run in live.prefetch_related("step_runs")}
+    return [_mending(incident, runs.get(incident.pk)) for incident in incidents]
+
+
+def _mending(incident: Incident, run: Execution | None) -> Mending:
+    label = ""
+    if run is not None and incident.status != Status.VERIFYING:
+        label = f"{'undo, ' if run.undoes_id else ''}{progress(run)}"
+    return Mending(incident, incident.status, label, run.created_at if run else incident.last_signal_at)

@@ -1,0 +1,90 @@
+"""What one person may do with one incident now: the page shows these buttons and no others."""
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+
+from approvals.access import why_not
+from audit.access import has_role
+from audit.errors import Refusal
+from connectors.base import ConnectorError
+from incidents.states import CLOSED, NEXT, Status
+from playbooks import executions
+from playbooks.actions import EDITABLE, REPLANNABLE
+from playbooks.models import DeadLetter
+from playbooks.plans import LIVE
+from playbooks.seam import Course
+from playbooks.states import ExecutionState
+
+# Either may do what playbooks.actions does; the backbone's own verbs are the operator's.
+MENDERS = ("operator", "automation_admin")
+_ENDED = (ExecutionState.VERIFIED, ExecutionState.FAILED, ExecutionState.CANCELLED)
+BUSY = (Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK)
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Each field names one thing that the person may do now."""
+
+    decide: bool = False
+    why_not: str = ""  # why they may not decide what waits for a decision
+    edit: bool = False
+    replan: bool = False
+    take_over: bool = False
+    cancel: bool = False
+    undo: bool = False
+    why_no_undo: str = ""
+    mend_letters: bool = False
+    hold: bool = False
+    release: bool = False
+    dismiss: bool = False
+    reopen: bool = False
+    assign: bool = False
+    comment: bool = False
+    merge: bool = False
+    acknowledge: bool = False
+
+
+def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowledged: bool) -> Offers:
+    """Return what ``user`` may do with the incident of ``course``."""
+    status = course.status
+    mender, operator = has_role(user, *MENDERS), has_role(user, "operator")
+    refusal = why_not(course.approval, user) if course.approval and course.approval.state == "pending" else ""
+    undo, no_undo = _undo(course) if mender else (False, "")
+    return Offers(
+        decide=bool(course.approval and course.approval.state == "pending" and not refusal),
+        why_not=refusal,
+        edit=mender and status in EDITABLE and course.plan is not None and course.plan.state in LIVE,
+        replan=mender and status in REPLANNABLE,
+        take_over=mender and status not in BUSY and status not in CLOSED,
+        cancel=mender and _cancellable(course),
+        undo=undo,
+        why_no_undo=no_undo,
+        mend_letters=mender and any(letter.state == DeadLetter.State.WAITING for letter in letters),
+        hold=operator and Status.ON_HOLD in NEXT[status],
+        release=operator and status is Status.ON_HOLD,
+        dismiss=operator and Status.DISMISSED in NEXT[status],
+        reopen=operator and status in CLOSED and course.incident.merged_into_id is None,
+        assign=operator and status not in CLOSED,
+        comment=operator or has_role(user, "approver", "compliance"),
+        merge=operator and status not in BUSY,
+        acknowledge=operator and status not in CLOSED and not acknowledged,
+    )
+
+
+def _cancellable(course: Course) -> bool:
+    live = course.back if course.back is not None and course.back.finished_at is None else course.forward
+    running = (ExecutionState.WAITING, ExecutionState.RUNNING)
+    return live is not None and live.state in running and not live.cancel_requested
+
+
+def _undo(course: Course) -> tuple[bool, str]:
+    """Tell whether the mend can be taken back, or why not; ``("", False)`` where there is nothing to speak of."""
+    forward = course.forward
+    if forward is None or forward.state not in _ENDED or course.status not in (Status.RESOLVED, Status.NEEDS_OPERATOR):
+        return False, ""
+    try:
+        executions.undoable(forward)
+    except (Refusal, ConnectorError) as refusal:
+        return False, str(refusal)
+    return True, ""

@@ -1,0 +1,180 @@
+"""What becomes of a plan before it runs: asked, approved by people or by an autonomy grant, void."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from approvals import actions as approvals
+from approvals.rules import Requirement, requirements_for
+from connectors.base import Reversible, Risk
+from incidents.evidence import facts
+from incidents.models import Incident
+from playbooks.definitions import Autonomy, PlaybookDefinition
+from playbooks.models import Guardrail, Plan, PolicyVersion
+from playbooks.moves import move_plan
+from playbooks.states import PlanState
+
+RISK_ORDER = {Risk.LOW: 0, Risk.MEDIUM: 1, Risk.HIGH: 2}
+LIVE = (PlanState.DRAFT, PlanState.ASKED, PlanState.APPROVED)
+
+
+def submit(plan: Plan, *, actor: str) -> PlanState:
+    """Approve the plan by its playbook's autonomy where nobody has to be asked; else ask, and return what it is now.
+
+    People are asked when a rule or a policy says so, and also when none does but the playbook has no grant
+    that covers the plan: without a grant, silence is not a yes.
+    """
+    needed = requirements(plan)
+    definition = PlaybookDefinition.model_validate(plan.playbook_version.definition)
+    uncovered = _uncovered(plan, definition.autonomy)
+    if not needed and not uncovered:
+        because = f"{plan.playbook_version} may act alone up to {definition.autonomy}: no rule or policy asked."
+        move_plan(plan, PlanState.APPROVED, actor=actor, reason=because, autonomous=True, asked_because="")
+        return PlanState.APPROVED
+    if not needed:
+        needed = [Requirement("default", 1, "approver", 1, uncovered, 1440)]
+    because = "; ".join(requirement.because for requirement in needed)
+    with transaction.atomic():
+        move_plan(plan, PlanState.ASKED, actor=actor, reason=because, asked_because=because)
+        approvals.ask(_question(plan, needed, because))
+    return PlanState.ASKED
+
+
+def requirements(plan: Plan) -> list[Requirement]:
+    """Return who must agree: what the approval rules ask, and one approver for each policy that asks."""
+    incident = plan.incident
+    asked = requirements_for(
+        subject="plan",
+        risk_tier=plan.risk_tier,
+        amount=plan.amount,
+        currency=plan.currency,
+        domain=incident.domain,
+        business_unit=incident.business_unit,
+        financial=plan.financial,
+        related_amount=_related(plan),
+    )
+    spoken = Guardrail.objects.filter(step__plan=plan, moment="plan", verdict="needs_approval")
+    for ruling in spoken.order_by("policy").distinct():
+        because = f"{ruling.reason} ({ruling.policy} v{ruling.version})"
+        if not any(requirement.role == "approver" for requirement in asked):
+            asked.append(Requirement(ruling.policy, ruling.version, "approver", 1, because, 1440))
+    return asked
+
+
+def void(plan: Plan, *, actor: str, reason: str) -> None:
+    """Take a plan back, and with it any approval that stands or is asked for."""
+    with transaction.atomic():
+        move_plan(plan, PlanState.VOID, actor=actor, reason=reason)
+        approvals.void("plan", plan.pk, reason=reason, actor=actor)
+
+
+def authority(plan: Plan) -> str:
+    """Return why the plan may not be carried out at this moment; "" where it may.
+
+    Asked immediately before each effect is sent: an approval can be voided or expire while a plan waits in its lane.
+    """
+    state = Plan.objects.values_list("state", flat=True).get(pk=plan.pk)
+    if state != PlanState.APPROVED:
+        return f"The plan is {PlanState(state).label.lower()}."
+    if plan.autonomous:
+        return "" if plan.playbook_version.playbook.enabled else "The playbook has been switched off."
+    if approvals.standing("plan", plan.pk, plan.digest) is None:
+        return "No approval of exactly this plan stands."
+    return ""
+
+
+def _uncovered(plan: Plan, autonomy: Autonomy | None) -> str:
+    """Say why the autonomy grant does not cover the plan; "" where it does."""
+    if autonomy is None:
+        return f"{plan.playbook_version} may not act alone"
+    if RISK_ORDER[Risk(plan.risk_tier)] > RISK_ORDER[Risk(autonomy.max_risk)]:
+        return f"the risk is {plan.risk_tier}, above what {plan.playbook_version} may do alone"
+    if plan.steps.filter(reversible=Reversible.NO).exists():
+        return "a step cannot be undone"
+    if autonomy.max_amount is None:
+        return ""
+    if plan.amount is None:
+        return "" if not plan.financial else "the amount at stake is not known"
+    if autonomy.currency and plan.currency and plan.currency != autonomy.currency:
+        return f"the amount is in {plan.currency}, the grant in {autonomy.currency}"
+    if abs(plan.amount) > autonomy.max_amount:
+        return f"{plan.amount} {plan.currency} is above {autonomy.max_amount} {autonomy.currency}"
+    return ""
+
+
+def _related(plan: Plan) -> Decimal | None:
+    """Sum what else is asked or approved for the same business entity, so that splitting does not slip under a tier."""
+    if plan.amount is None:
+        return None
+    others = Plan.objects.filter(
+        incident__entity_type=plan.incident.entity_type,
+        incident__entity_key=plan.incident.entity_key,
+        currency=plan.currency,
+        state__in=(PlanState.ASKED, PlanState.APPROVED),
+    ).exclude(pk=plan.pk)
+    return sum((other.amount for other in others if other.amount is not None), Decimal(0)) or None
+
+
+def _question(plan: Plan, needed: list[Requirement], because: str) -> approvals.Question:
+    incident = plan.incident
+    policies = PolicyVersion.objects.filter(guardrail__step__plan=plan).select_related("policy__owner")
+    # Four eyes: nobody approves what their own policy asked for.
+    owners = {name for version in policies for name in (_owner(version), version.author) if name}
+    return approvals.Question(
+        subject="plan",
+        subject_id=plan.pk,
+        incident_id=incident.pk,
+        digest=plan.digest,
+        title=incident.title,
+        summary=summary(plan),
+        risk_tier=plan.risk_tier,
+        domain=incident.domain,
+        amount=plan.amount,
+        currency=plan.currency,
+        business_unit=incident.business_unit,
+        region=incident.region,
+        requirements=needed,
+        requested_by=plan.author,
+        excluded=sorted({plan.author, *plan.edited_by, *owners}),
+        because=because,
+    )
+
+
+def _owner(version: PolicyVersion) -> str:
+    return version.policy.owner.get_username() if version.policy.owner else ""
+
+
+def summary(plan: Plan) -> dict[str, Any]:
+    """Return the plan by value, as the approver saw it and as it must read in ten years."""
+    return {
+        "playbook": str(plan.playbook_version),
+        "rationale": plan.rationale,
+        "steps": [
+            {
+                "number": step.number,
+                "title": step.title,
+                "connection": step.connection,
+                "operation": step.operation,
+                "parameters": step.parameters,
+                "predicted": step.predicted,
+                "undo": step.undo,
+                "reversible": step.reversible,
+            }
+            for step in plan.steps.all()
+        ],
+    }
+
+
+def described(incident: Incident) -> dict[str, Any]:
+    """Return the incident as policies see it: nothing that a model or a text from outside could have set.
+
+    ``evidence`` holds the records as they were read, so that a policy can look beyond the one that is written.
+    """
+    names = ("code", "severity", "domain", "entity_type", "entity_key", "business_unit", "region", "currency")
+    known = {name: value for name, value in facts(incident).items() if name not in ("incident", "signals")}
+    return {
+        **{name: getattr(incident, name) for name in names},
+        "amount": float(incident.amount or 0),
+        "evidence": known,
+    }

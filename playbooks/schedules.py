@@ -1,0 +1,32 @@
+"""The periodic tasks that Goldseam cannot do without: made when missing, never overwritten."""
+
+from typing import Any
+
+from django.conf import settings
+from django.dispatch import receiver
+from django.db.models.signals import post_migrate
+
+
+def wanted() -> dict[str, tuple[str, int]]:
+    """Return each schedule's name with its task and its turn in seconds."""
+    return {
+        "Ring for due incidents": ("playbooks.sweep", settings.SWEEP_SECONDS),
+        "Replay or escalate dead letters": ("playbooks.sweep_dead_letters", 60),
+        "Sweep SLA clocks": ("incidents.sweep_sla", 15),
+        "Judge deliveries": ("incidents.process_deliveries", settings.SWEEP_SECONDS),
+        "Poll connections": ("connectors.poll_connections", settings.POLL_SECONDS),
+        "Expire approvals": ("approvals.expire_approvals", 30),
+    }
+
+
+@receiver(post_migrate)
+def ensure(sender: Any, **_: Any) -> None:
+    """Make the schedules that are missing, after the migration of the app that holds them."""
+    if sender.name != "django_celery_beat":
+        return
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+    for name, (task, seconds) in wanted().items():
+        if not PeriodicTask.objects.filter(task=task).exists():
+            every, _made = IntervalSchedule.objects.get_or_create(every=seconds, period=IntervalSchedule.SECONDS)
+            PeriodicTask.objects.create(name=name, task=task, interval=every, queue="sweeps")

@@ -1,0 +1,60 @@
+"""Bells. Each takes ids, makes one call, and is harmless when it rings twice or never."""
+
+import logging
+from typing import Any
+
+from celery import shared_task
+from django.conf import settings
+from django.db import transaction
+from django.dispatch import receiver
+from kombu.exceptions import KombuError, OperationalError
+
+from audit.context import Source, coming_from
+from audit.slots import take_slot
+from incidents import leases
+from incidents.models import Incident
+from incidents.signals import incident_due
+from playbooks import actions, loop
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(queue="loop", name="playbooks.advance")
+def advance(*, incident_id: int, **_: object) -> None:
+    """Carry one incident as far as it goes now. Harmless when delivered twice."""
+    with coming_from(Source("task")):
+        loop.advance(incident_id)
+
+
+@shared_task(queue="sweeps", name="playbooks.sweep")
+def sweep(**_: object) -> int:
+    """Ring again for every incident that is due and that nobody works on: lost bells, dead workers, waits that ended."""
+    if not take_slot("playbooks.sweep", settings.SWEEP_SECONDS):
+        return 0
+    waiting = leases.due()
+    for incident_id in waiting:
+        ring_bell(incident_id)
+    return len(waiting)
+
+
+@shared_task(queue="sweeps", name="playbooks.sweep_dead_letters")
+def sweep_dead_letters(**_: object) -> int:
+    """After the cool-down, replay the letters whose cause may have passed, and tell people of the others."""
+    if not take_slot("playbooks.sweep_dead_letters", 60):
+        return 0
+    with coming_from(Source("task")):
+        return actions.after_cooldown()
+
+
+def ring_bell(incident_id: int) -> None:
+    """Tell a worker to look; where the broker is away the sweep will find the row instead."""
+    try:
+        advance.delay(incident_id=incident_id)
+    except (OperationalError, KombuError, OSError) as away:
+        logger.warning("the broker is away, incident %s waits for the sweep: %s", incident_id, away)
+
+
+@receiver(incident_due, sender=Incident)
+def nudge(sender: type[Incident], incident_id: int, **_: Any) -> None:
+    """Ring once the row is committed."""
+    transaction.on_commit(lambda: ring_bell(incident_id))

@@ -1,0 +1,302 @@
+"""How facts look on a page: words with shapes, money with its currency, times with the exact moment behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import template
+from django.templatetags.static import static
+from django.urls import Resolver404, get_script_prefix, resolve
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+THIN = "\u202f"  # narrow no-break space
+MINUS = "\u2212"
+NOTHING = "–"
+
+SEVERITIES = {
+    "critical": ("◆", "Critical"),
+    "high": ("▲", "High"),
+    "medium": ("●", "Medium"),
+    "low": ("○", "Low"),
+}
+
+# word: (label, tone, icon). One list for every state that a page names, so that a word looks the same everywhere.
+WORDS: dict[str, tuple[str, str, str]] = {
+    # incidents
+    "new": ("New", "plain", "circle"),
+    "triaged": ("Triaged", "plain", "circle-dashed"),
+    "diagnosed": ("Cause found", "plain", "zoom-question"),
+    "planned": ("Planned", "plain", "list-details"),
+    "awaiting_approval": ("Waiting for approval", "seam", "user-check"),
+    "executing": ("Mending", "seam", "player-play"),
+    "verifying": ("Reading back", "seam", "eye-check"),
+    "resolved": ("Resolved", "good", "circle-check"),
+    "needs_operator": ("Needs an operator", "high", "hand-stop"),
+    "on_hold": ("On hold", "plain", "player-pause"),
+    "rolling_back": ("Rolling back", "low", "arrow-back-up"),
+    "rolled_back": ("Rolled back", "low", "arrow-back-up"),
+    "dismissed": ("Dismissed", "plain", "x"),
+    # approvals
+    "pending": ("Pending", "seam", "clock"),
+    "approved": ("Approved", "good", "check"),
+    "rejected": ("Rejected", "critical", "x"),
+    "expired": ("Expired", "plain", "clock"),
+    "void": ("Void", "plain", "circle-dashed"),
+    # plans, executions, steps and attempts
+    "asked": ("Waiting for approval", "seam", "user-check"),
+    "executed": ("Executed", "plain", "check"),
+    "waiting": ("Waiting", "plain", "clock"),
+    "running": ("Running", "seam", "player-play"),
+    "intent": ("About to send", "seam", "player-play"),
+    "sent": ("Sent", "seam", "bolt"),
+    "done": ("Done, not read back", "plain", "check"),
+    "refused": ("Refused", "critical", "x"),
+    "skipped": ("Already so", "plain", "check"),
+    "unknown": ("Outcome unknown", "high", "zoom-question"),
+    "verified": ("Read back", "good", "circle-check"),
+    "mismatch": ("Read-back differs", "critical", "alert-triangle"),
+    "compensating": ("Undoing", "low", "arrow-back-up"),
+    "compensated": ("Undone", "low", "arrow-back-up"),
+    "stuck": ("Stuck", "critical", "hand-stop"),
+    "failed": ("Failed", "critical", "circle-x"),
+    "cancelled": ("Cancelled", "plain", "x"),
+    "replayed": ("Replayed", "good", "refresh"),
+    "draft": ("Draft", "plain", "edit"),
+    "active": ("Active", "good", "check"),
+    "retired": ("Retired", "plain", "x"),
+    # guardrail verdicts
+    "allow": ("Allows", "good", "check"),
+    "block": ("Blocks", "critical", "shield-x"),
+    "correct": ("Corrects", "medium", "edit"),
+    "needs_approval": ("Asks for approval", "seam", "user-check"),
+    # grades of a statement
+    "observed": ("Observed", "good", "check"),
+    "consistent": ("Consistent", "medium", "progress-check"),
+    "hypothesis": ("Hypothesis", "plain", "zoom-question"),
+    "struck": ("Struck out", "critical", "x"),
+    # risk tiers
+    "none": ("No risk", "plain", "circle"),
+}
+
+SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF", "INR": "₹"}
+NO_CENTS = frozenset({"JPY", "KRW", "CLP", "VND", "ISK"})
+
+NAV = (
+    ("", "Inbox", "inbox"),
+    ("incidents/", "Incidents", "list-details"),
+    ("approvals/", "Approvals", "user-check"),
+    ("dead-letters/", "Dead letters", "mail-off"),
+    ("playbooks/", "Playbooks", "book-2"),
+    ("insights/", "Insights", "chart-bar"),
+    ("audit/", "Audit", "history"),
+)
+
+
+@register.simple_tag
+def icon(name: str, css: str = "") -> SafeString:
+    """Draw one icon of the sprite; it is decoration, so the word beside it carries the meaning."""
+    classes = f"ic {css}".strip()
+    sprite = static("icons.svg")
+    return format_html('<svg class="{}" aria-hidden="true"><use href="{}#{}"/></svg>', classes, sprite, name)
+
+
+@register.filter
+def severity_chip(value: object) -> SafeString:
+    """Show a severity as shape and word."""
+    key = str(value or "").lower()
+    shape, label = SEVERITIES.get(key, ("·", str(value or "Not triaged")))
+    tone = key if key in SEVERITIES else "plain"
+    mark = format_html('<span class="shape" aria-hidden="true">{}</span>', shape)
+    return format_html('<span class="chip {}">{}{}</span>', tone, mark, label)
+
+
+@register.filter
+def status_chip(value: object, label: str = "") -> SafeString:
+    """Show any state the product knows (incident, approval, step, verdict, grade) as icon and word."""
+    key = str(value or "").lower()
+    words, tone, name = WORDS.get(key, (str(value or NOTHING).replace("_", " ").capitalize(), "plain", "circle"))
+    return format_html('<span class="chip {}">{}{}</span>', tone, icon(name), label or words)
+
+
+@register.filter
+def status_word(value: object) -> str:
+    """Say a state in words, without its shape."""
+    key = str(value or "").lower()
+    return WORDS[key][0] if key in WORDS else str(value or NOTHING).replace("_", " ").capitalize()
+
+
+def money_text(amount: object, currency: object = "") -> str:
+    """Write an amount with its currency, e.g. "€ 1,250.00"; none is a dash, nonsense is shown as it came."""
+    if isinstance(amount, Mapping):
+        currency = amount.get("currency", currency)
+        amount = amount.get("amount")
+    if amount is None or amount == "":
+        return NOTHING
+    code = str(currency or "").upper()
+    try:
+        number = Decimal(str(amount))
+    except InvalidOperation:
+        return f"{amount} {code}".strip()
+    if not number.is_finite():
+        return f"{amount} {code}".strip()
+    places = 0 if code in NO_CENTS else 2
+    # More digits than cents are kept: a unit price of 0.1275 must not read 0.13.
+    exponent = number.normalize().as_tuple().exponent
+    places = max(places, -exponent if isinstance(exponent, int) else 0)
+    sign = MINUS if number < 0 else ""
+    symbol = SYMBOLS.get(code, code)
+    return f"{sign}{symbol}{THIN if symbol else ''}{abs(number):,.{places}f}"
+
+
+@register.filter
+def money(amount: object, currency: object = "") -> SafeString:
+    """Show an amount with its currency; the ISO code stands behind the symbol."""
+    text = money_text(amount, currency)
+    code = amount.get("currency", currency) if isinstance(amount, Mapping) else currency
+    return format_html('<span class="nowrap" title="{}">{}</span>', code or "", text)
+
+
+def span_text(seconds: float) -> str:
+    """Write a duration with its two largest units: "3 h 12 m", "45 s", "2 d"."""
+    left = int(abs(seconds))
+    units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    for index, (unit, size) in enumerate(units):
+        if left >= size or unit == "s":
+            whole, rest = divmod(left, size)
+            text = f"{whole}\u00a0{unit}"
+            if unit in "dh" and whole < 10 and (more := rest // units[index + 1][1]):
+                text += f" {more}\u00a0{units[index + 1][0]}"
+            return text
+    return "0\u00a0s"
+
+
+@register.filter
+def duration(value: object) -> str:
+    """Write seconds or a timedelta as a short span; nothing is a dash."""
+    if isinstance(value, timedelta):
+        return span_text(value.total_seconds())
+    if isinstance(value, (int, float, Decimal)):
+        return span_text(float(value))
+    return NOTHING
+
+
+def exact(moment: datetime) -> str:
+    """Write a moment to the second with its zone, for the title of a relative time."""
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+@register.filter
+def ago(value: datetime | None) -> SafeString | str:
+    """Show a moment relative to now, the exact time on hover; the script keeps it fresh."""
+    if not isinstance(value, datetime):
+        return NOTHING
+    moment = value if timezone.is_aware(value) else timezone.make_aware(value)
+    seconds = (timezone.now() - moment).total_seconds()
+    if abs(seconds) < 5:
+        text = "just now"
+    else:
+        text = f"{span_text(seconds)} ago" if seconds > 0 else f"in {span_text(seconds)}"
+    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', moment.isoformat(), exact(moment), text)
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """Show a moment exactly (for paper and for the ledger)."""
+    if not isinstance(value, datetime):
+        return NOTHING
+    aware = value if timezone.is_aware(value) else timezone.make_aware(value)
+    return format_html('<time datetime="{}">{}</time>', aware.isoformat(), exact(aware))
+
+
+@register.filter
+def time_left(value: datetime | None) -> SafeString | str:
+    """Show how long until a deadline; late ones say so in words."""
+    if not isinstance(value, datetime):
+        return NOTHING
+    seconds = (value - timezone.now()).total_seconds()
+    tone = "tone-critical" if seconds < 0 else "tone-high" if seconds < 4 * 3600 else ""
+    text = f"late {span_text(seconds)}" if seconds < 0 else span_text(seconds)
+    return format_html(
+        '<time class="{}" datetime="{}" title="{}">{}</time>', tone, value.isoformat(), exact(value), text
+    )
+
+
+@register.filter
+def shown(value: object) -> str:
+    """Write a field's value for a person: none, yes, no, or the value as it is."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping) and set(value) >= {"amount", "currency"}:
+        return money_text(value)
+    if isinstance(value, (Mapping, list, tuple)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, datetime):
+        return exact(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)
+
+
+@register.filter
+def json_pretty(value: Any) -> str:
+    """Write JSON for reading; the template escapes it like any text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return str(value)
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False, default=str)
+
+
+@register.filter
+def short_digest(value: object) -> str:
+    """Shorten a digest so that two can be compared by eye: first and last four characters."""
+    text = str(value or "")
+    return text if len(text) <= 12 else f"{text[:4]}…{text[-4:]}"
+
+
+@register.filter
+def safe_url(value: object) -> str:
+    """Let only http(s) and paths of this site into an href; anything else, javascript: above all, becomes "#"."""
+    text = str(value or "").strip()
+    if not text or "\\" in text or any(ord(character) <= 32 or ord(character) == 127 for character in text):
+        return "#"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "#"
+    if parts.scheme in ("http", "https"):
+        return text if parts.netloc else "#"
+    # "//host/" would leave this site, "name:rest" may be a scheme that a browser knows and we do not.
+    return "#" if parts.scheme or parts.netloc or ":" in parts.path.split("/")[0] else text
+
+
+@register.simple_tag(takes_context=True)
+def nav_items(context: template.Context) -> list[dict[str, Any]]:
+    """List the console's pages that exist, which one is open, and how many things wait in each."""
+    prefix = get_script_prefix()
+    request = context.get("request")
+    here = getattr(request, "path", "")
+    counts = context.get("nav_counts") or {}
+    items: list[dict[str, Any]] = []
+    for path, label, name in NAV:
+        url = prefix + path
+        try:
+            resolve(f"/{path}")
+        except Resolver404:
+            continue
+        current = here == url if not path else here.startswith(url)
+        count = counts.get(label.lower().replace(" ", "_"), 0)
+        items.append({"url": url, "label": label, "icon": name, "current": current, "count": count, "hot": not path})
+    return items

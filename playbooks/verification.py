@@ -1,0 +1,151 @@
+"""Fresh reads: has the record changed since the plan, and does it say now what was predicted?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from audit.clock import db_now
+from connectors import gateway
+from connectors.base import Record
+from connectors.models import Connection
+from playbooks.models import Execution, StepRun, Verification
+
+ACTOR = "system:loop"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What a fresh look before the write found: already as wanted, changed by somebody, or neither."""
+
+    already_so: bool = False
+    changed: str = ""
+    records: Sequence[Record] = ()
+
+
+def same(expected: Any, actual: Any) -> bool:
+    """Tell whether two field values mean the same: a number and a number's text by value to the cent, texts by character.
+
+    Two texts are never read as numbers: case 00012944 is not case 12944.
+    """
+    if expected == actual:
+        return True
+    if expected in (None, "") and actual in (None, ""):
+        return True
+    if (
+        isinstance(expected, bool)
+        or isinstance(actual, bool)
+        or (isinstance(expected, str) and isinstance(actual, str))
+    ):
+        return False
+    left, right = _number(expected), _number(actual)
+    if left is not None and right is not None:
+        return left.quantize(Decimal("0.01")) == right.quantize(Decimal("0.01"))
+    return False
+
+
+def observe(step_run: StepRun) -> list[Record]:
+    """Read the records of a step from the source now."""
+    connection = Connection.objects.get(slug=step_run.connection)
+    return gateway.observe(
+        connection,
+        step_run.operation,
+        step_run.parameters,
+        actor=ACTOR,
+        incident=step_run.execution.incident_id,
+    )
+
+
+def compare_with_plan(step_run: StepRun) -> Drift:
+    """Read the record that is about to be written and hold it against what the plan saw."""
+    records = observe(step_run)
+    wanted = [change for change in step_run.expected if not change["side_effect"]]
+    if wanted and all(same(change["after"], _value(records, change)) for change in wanted):
+        return Drift(already_so=True)
+    seen = _version_seen(step_run)
+    primary = records[0] if records else None
+    if seen is None:
+        return Drift(records=records)
+    if primary is None:
+        return Drift(changed=f"{seen['entity']} {seen['key']} is no longer there.")
+    if primary.version != seen["version"]:
+        return Drift(changed=f"{primary.entity} {primary.key} was changed by someone since the plan was made.")
+    differing = next((c for c in wanted if not same(c["before"], _value(records, c))), None)
+    if differing is not None:
+        return Drift(changed=f"{differing['field']} of {differing['key']} is no longer {differing['before']}.")
+    return Drift(records=records)
+
+
+def version_to_write(step_run: StepRun) -> str:
+    """Return the row version that the target must still have for the write to be taken."""
+    seen = _version_seen(step_run)
+    return seen["version"] if seen else ""
+
+
+def verify(step_run: StepRun) -> Verification:
+    """Read the records afresh and compare each predicted field; the result is stored whatever it is."""
+    records = observe(step_run)
+    fields = [
+        {
+            "entity": change["entity"],
+            "key": change["key"],
+            "field": change["field"],
+            "expected": change["after"],
+            "actual": _value(records, change),
+            "matched": same(change["after"], _value(records, change)),
+            "side_effect": change["side_effect"],
+        }
+        for change in step_run.expected
+    ]
+    return Verification.objects.create(
+        step_run=step_run,
+        matched=all(row["matched"] for row in fields if not row["side_effect"]),
+        fields=fields,
+        records=[{"system": r.system, "entity": r.entity, "key": r.key, "version": r.version} for r in records],
+        surprises=sum(1 for row in fields if row["side_effect"] and not row["matched"]),
+        read_at=db_now(),
+    )
+
+
+def difference(verified: Verification) -> str:
+    """Say in one sentence what the source says instead."""
+    wrong = [row for row in verified.fields if not row["matched"] and not row["side_effect"]]
+    parts = [
+        f"{row['field']} of {row['key']} should be {row['expected']}, the source says {row['actual']}" for row in wrong
+    ]
+    return "; ".join(parts) + "."
+
+
+def _version_seen(step_run: StepRun) -> Mapping[str, str] | None:
+    """Return the primary record's version as the plan saw it, or as our own earlier step of this run left it."""
+    sources: Sequence[Mapping[str, str]] = step_run.step.sources
+    if step_run.execution.direction == Execution.Direction.BACKWARD:
+        sources = step_run.result.get("sources", [])
+    if not sources:
+        return None
+    seen = sources[0]
+    earlier = Verification.objects.filter(
+        step_run__execution=step_run.execution, step_run__number__lt=step_run.number
+    ).order_by("-id")
+    for verified in earlier:
+        for row in verified.records:
+            if (row["system"], row["entity"], row["key"]) == (seen["system"], seen["entity"], seen["key"]):
+                return row  # type: ignore[no-any-return]
+    return seen
+
+
+def _value(records: Sequence[Record], change: Mapping[str, Any]) -> Any:
+    for record in records:
+        if (record.entity, record.key) == (change["entity"], change["key"]):
+            return record.fields.get(change["field"])
+    return None
+
+
+def _number(value: Any) -> Decimal | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
