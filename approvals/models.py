@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
@@ -71,9 +72,14 @@ class ApprovalRequest(models.Model):
     requested_by = models.CharField(max_length=200)
     # Usernames who must not decide: asked for it, edited it, own a policy that spoke.
     excluded = models.JSONField(default=list, blank=True)
+    # The same, and the roles still missing, one a line and set off by line breaks: a list can be searched by them on
+    # every database. The decision itself never asks these two.
+    barred = models.TextField(default="\n", editable=False)
+    open_roles = models.TextField(default="\n", editable=False)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
+    row_version = models.PositiveIntegerField(default=1)  # rises with every decision and move; the API's ETag
 
     objects = ScopedQuerySet.as_manager()
 
@@ -113,7 +119,8 @@ class Decision(models.Model):
     on_behalf_of = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    role = models.CharField(max_length=40)  # the requirement that it counts towards
+    rule = models.CharField(max_length=60, blank=True)  # the requirement that it counts towards, and its role
+    role = models.CharField(max_length=40)
     verdict = models.CharField(max_length=10, choices=Verdict)
     comment = models.TextField(blank=True)
     digest = models.CharField(max_length=64)
@@ -122,7 +129,9 @@ class Decision(models.Model):
     class Meta:
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["request", "person"], name="one_decision_per_person")
+            models.UniqueConstraint(fields=["request", "person"], name="one_decision_per_person"),
+            # Whoever lent their voice has spoken: of a giver and a taker, one vote comes and not two.
+            models.UniqueConstraint("request", Coalesce("on_behalf_of", "person"), name="one_decision_per_voice"),
         ]
 
     def __str__(self) -> str:
@@ -134,14 +143,18 @@ class Delegation(models.Model):
 
     giver = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="delegations_given")
     taker = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="delegations_taken")
-    request = models.ForeignKey(ApprovalRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="delegations")
+    request = models.ForeignKey(
+        ApprovalRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="delegations"
+    )
     reason = models.TextField(blank=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     history = HistoricalRecords()
 
     class Meta:
-        constraints: ClassVar = [models.CheckConstraint(condition=~Q(giver=models.F("taker")), name="delegate_is_another")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(giver=models.F("taker")), name="delegate_is_another")
+        ]
 
     def __str__(self) -> str:
         return f"{self.giver} to {self.taker}"

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, models
-from django.db.models import F
+from django.db import DatabaseError, connection, models
 
 from audit import context
-from audit.clock import db_now
+from audit.clock import as_utc
 from audit.models import Entry, Head
-from audit.proofs import GENESIS, canonical, digest, moment
+from audit.proofs import GENESIS, canonical, link
 
 
 class LedgerUnavailable(RuntimeError):
@@ -49,28 +48,33 @@ def record(
     """Enter one thing that was done, refused or that failed; commits or vanishes with the caller's transaction.
 
     ``verb`` is past tense (``incident.opened``), ``actor`` a username or ``system:…``/``token:…``,
-    ``target`` the row or a plain name. Take it last in a transaction: appending holds the end of the
-    chain until the commit. Raises ``LedgerUnavailable`` outside a transaction or where the chain's end is missing.
+    ``target`` the row or a plain name; unit and region are the target's own unless given. Take it last
+    in a transaction: appending holds the end of the chain until the commit. Raises ``LedgerUnavailable``
+    outside a transaction, where the chain's end is missing, and where the database refuses.
     """
     kind, key = _named(target)
+    unit, place = business_unit or _own(target, "business_unit"), region or _own(target, "region")
     body = canonical({name: part for name, part in (("before", before), ("after", after), ("data", data)) if part})
-    return record_all([Line(verb, actor, kind, key, incident, business_unit, region, reason, body)])[0]
+    return record_all([Line(verb, actor, kind, key, incident, unit, place, reason, body)])[0]
 
 
 def record_all(lines: Iterable[Line]) -> list[Entry]:
-    """Enter many lines in order, in one statement. See ``record``."""
+    """Enter many lines in order, in three statements whatever their number. See ``record``."""
     lines = list(lines)
     if not lines:
         return []
     if not connection.in_atomic_block:
         raise LedgerUnavailable("The ledger is written inside the transaction of what it tells of.")
-    # One UPDATE both locks the end of the chain and reserves the numbers.
-    if not Head.objects.filter(pk=1).update(n=F("n") + len(lines)):
-        Head.objects.create(pk=1, n=len(lines), hash=GENESIS)
-    head = Head.objects.get(pk=1)
-    now, source, previous = db_now(), context.current(), head.hash
-    entries = []
-    for number, line in enumerate(lines, start=head.n - len(lines) + 1):
+    try:
+        return _append(lines)
+    except DatabaseError as error:
+        raise LedgerUnavailable("The ledger cannot be written, so nothing was done.") from error
+
+
+def _append(lines: list[Line]) -> list[Entry]:
+    last, previous, now = _reserve(len(lines))
+    source, entries = context.current(), []
+    for number, line in enumerate(lines, start=last - len(lines) + 1):
         entry = _entry(number, line, now, source, previous)
         previous = entry.hash
         entries.append(entry)
@@ -79,22 +83,44 @@ def record_all(lines: Iterable[Line]) -> list[Entry]:
     return entries
 
 
+def _reserve(count: int) -> tuple[int, str, datetime]:
+    """Lock the end of the chain, take ``count`` numbers, and return the last of them, the end's hash and the time."""
+    with connection.cursor() as cursor:
+        for _ in range(2):
+            cursor.execute(_RESERVE[connection.vendor], [count])
+            row = cursor.fetchone()
+            if row is not None:
+                return row[0], row[1], as_utc(row[2])
+            # An empty database; of several first writers one makes the row and the others wait for it.
+            if not Entry.objects.exists():
+                Head.objects.bulk_create([Head(pk=1, n=0, hash=GENESIS)], ignore_conflicts=True)
+    raise LedgerUnavailable("The end of the ledger's chain is missing: run verify_audit.")
+
+
+_TAKE = "UPDATE audit_head SET n = n + %s WHERE id = 1 RETURNING n, hash, "
+_RESERVE = {
+    "postgresql": _TAKE + "clock_timestamp()",
+    "sqlite": _TAKE + "STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f', 'NOW')",
+}
+
+
 def _entry(number: int, line: Line, now: datetime, source: context.Source, previous: str) -> Entry:
     entry = Entry(
         n=number,
         at=now,
-        actor=line.actor[:200],
-        verb=line.verb[:100],
-        target_type=line.target_type,
-        target_id=line.target_id[:200],
+        actor=_text(line.actor, 200),
+        verb=_text(line.verb, 100),
+        target_type=_text(line.target_type, 100),
+        target_id=_text(line.target_id, 200),
         incident_id=line.incident,
-        business_unit=line.business_unit,
-        region=line.region,
-        reason=line.reason,
-        body=line.body,
+        business_unit=_text(line.business_unit, 40),
+        region=_text(line.region, 40),
+        reason=_text(line.reason),
+        body=_text(line.body),
         channel=source.channel,
         request_id=source.request_id,
         address=source.address,
+        token=source.token,
         previous_hash=previous,
     )
     entry.hash = entry_hash(entry)
@@ -102,9 +128,13 @@ def _entry(number: int, line: Line, now: datetime, source: context.Source, previ
 
 
 def entry_hash(entry: Entry) -> str:
-    """Return what ``entry.hash`` must be: the digest of every other column, the previous hash among them."""
-    names = [field.attname for field in Entry._meta.concrete_fields if field.attname not in ("hash", "at")]
-    return digest({"at": moment(entry.at), **{name: getattr(entry, name) for name in names}})
+    """Return what ``entry.hash`` must be (see ``audit.proofs.link``)."""
+    return link({field.attname: getattr(entry, field.attname) for field in Entry._meta.concrete_fields})
+
+
+def _text(value: str, limit: int | None = None) -> str:
+    """Return text that both databases keep byte for byte: no NUL, no half characters, not too long."""
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:limit]
 
 
 def _named(target: models.Model | str | None) -> tuple[str, str]:
@@ -113,3 +143,8 @@ def _named(target: models.Model | str | None) -> tuple[str, str]:
     if isinstance(target, str):
         return "", target
     return target._meta.label_lower, str(target.pk)
+
+
+def _own(target: models.Model | str | None, column: str) -> str:
+    value = getattr(target, column, "") if isinstance(target, models.Model) else ""
+    return value if isinstance(value, str) else ""

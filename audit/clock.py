@@ -17,7 +17,11 @@ def db_now() -> datetime:
             cursor.execute("SELECT STRFTIME('%Y-%m-%dT%H:%M:%f', 'NOW')")
         else:
             cursor.execute("SELECT clock_timestamp()")
-        value: Any = cursor.fetchone()[0]
+        return as_utc(cursor.fetchone()[0])
+
+
+def as_utc(value: Any) -> datetime:
+    """Return a time as a database hands it over in raw SQL (aware, or SQLite's text) as an aware time in UTC."""
     if isinstance(value, str):
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
     return value.astimezone(UTC)  # type: ignore[no-any-return]

@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Source:
-    """The way in (console, api, admin, hook, task, command), the request's id and the caller's address."""
+    """The way in (console, api, admin, hook, task, command), the request's id, the caller's address and token."""
 
     channel: str = "system"
     request_id: str = ""
     address: str = ""
+    token: str = ""
 
 
-_source: ContextVar[Source] = ContextVar("goldseam_source", default=Source())
+# The default is frozen, so sharing it is safe.
+_source: ContextVar[Source] = ContextVar("goldseam_source", default=Source())  # noqa: B039
 
 
 def current() -> Source:
@@ -31,3 +33,8 @@ def coming_from(source: Source) -> Iterator[None]:
         yield
     finally:
         _source.reset(token)
+
+
+def with_token(prefix: str) -> None:
+    """Add to the current source which token was shown; ends with the request that ``coming_from`` surrounds."""
+    _source.set(replace(_source.get(), token=prefix))

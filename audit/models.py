@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from simple_history.models import HistoricalRecords
 
+from audit.access import LedgerQuerySet
+
 
 class Entry(models.Model):
     """One line of the ledger: who did what to what, why, and what changed. Never updated, never deleted."""
@@ -16,7 +18,8 @@ class Entry(models.Model):
     verb = models.CharField(max_length=100)
     target_type = models.CharField(max_length=100, blank=True)
     target_id = models.CharField(max_length=200, blank=True)
-    incident_id = models.BigIntegerField("incident", null=True, blank=True)  # a number, not a relation: audit knows nobody
+    # A number, not a relation: audit knows nobody.
+    incident_id = models.BigIntegerField("incident", null=True, blank=True)
     business_unit = models.CharField(max_length=40, blank=True)
     region = models.CharField(max_length=40, blank=True)
     reason = models.TextField(blank=True)
@@ -25,8 +28,11 @@ class Entry(models.Model):
     channel = models.CharField(max_length=40, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
     address = models.CharField(max_length=64, blank=True)
+    token = models.CharField(max_length=12, blank=True)  # the beginning of the API token that was shown
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
+
+    objects = LedgerQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["n"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,15 @@ def canonical(value: Any) -> str:
 def digest(value: Any) -> str:
     """Return the SHA-256 of the canonical text of ``value``, in hexadecimal."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def link(columns: Mapping[str, Any]) -> str:
+    """Return the hash of one ledger entry: the digest of all its columns but ``hash``, the previous hash among them.
+
+    Empty columns are left out, so that a column added later does not change the hash of what was written before it.
+    """
+    told = {name: value for name, value in columns.items() if name != "hash" and value not in (None, "")}
+    return digest({**told, "at": moment(told["at"])})
 
 
 def moment(value: datetime) -> str:

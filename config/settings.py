@@ -185,6 +185,16 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.api.schema.add_manners",
     ],
+    # Several rows have a `state`; the document names each list of states after what has it.
+    "ENUM_NAME_OVERRIDES": {
+        "IncidentStatus": "incidents.states.Status",
+        "Severity": "incidents.states.Severity",
+        "ApprovalState": "approvals.states.State",
+        "PlanState": "playbooks.states.PlanState",
+        "ExecutionState": "playbooks.states.ExecutionState",
+        "StepState": "playbooks.states.StepState",
+        "DeadLetterState": ["waiting", "replayed", "resolved"],
+    },
 }
 
 # --- Messages: bells only, rows are the truth ----------------------------------------------------

@@ -1,19 +1,34 @@
 """What a kind of connector is: declared operations, four verbs, exact errors."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from connectors.redaction import Redactor
+
+if TYPE_CHECKING:
+    from connectors.transport import Http
 
 
 class Arguments(BaseModel):
     """Typed parameters of an operation. Unknown names are refused, never dropped."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        # PostgreSQL stores no NUL and no half of a surrogate pair; refused here, both databases agree.
+        if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
+            raise ValueError("holds a character that cannot be stored")
+        return value
 
 
 class Risk(StrEnum):
@@ -95,14 +110,14 @@ class Write:
     arguments: type[Arguments]
     label: str
     # Names of the reads that show the touched records, the primary one first; they take the same-named arguments.
-    observe: Callable[["Connector", Any], list[Record]]
+    observe: Callable[[Connector, Any], list[Record]]
     predict: Callable[[Any, Observed], list[Change]]
     undo: Callable[[Any, Observed, str], Undo | None]
     risk: Risk = Risk.LOW
     financial: bool = False  # posts money: its undo needs an approval of its own
     reversible: Reversible = Reversible.EXACT
     # Looks for the trace that effect_key left. None: the predicted values themselves are the trace.
-    find: Callable[["Connector", Any, str], Written | None] | None = None
+    find: Callable[[Connector, Any, str], Written | None] | None = None
     # How long the target may take to show a committed write, in seconds, before "not found" may be believed.
     settle_seconds: float = 2.0
     # The record whose lane the step holds; default: the first observed record.
@@ -120,6 +135,16 @@ class Inbound:
     event: str  # the system's own name of the event, such as SalesInvoicePostedBusinessEvent
     payload: dict[str, Any]
     occurred_at: datetime | None = None
+
+
+@dataclass
+class Trace:
+    """What one use of a connector cost: kept while it runs, written to its ``Call`` row afterwards."""
+
+    requests: int = 0
+    status: int | None = None
+    request_id: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,7 +170,7 @@ class ConnectorError(Exception):
 
 
 class Refused(ConnectorError):
-    """The target understood and said no (400, 403, 404, 409, 422, a failed business rule). Asking again is pointless."""
+    """The target understood and said no (400, 403, 404, 409, 422, a business rule). Asking again is pointless."""
 
 
 class NotFound(Refused):
@@ -178,6 +203,19 @@ class Unreachable(ConnectorError):
     retryable = True
 
 
+class Blocked(Unreachable):
+    """Our own rules let nothing out: emergency stop, disabled, not allowed, waiting, or an address that is not named.
+
+    ``code`` says which: ``stopped``, ``disabled``, ``operation``, ``arguments``, ``effect_key``, ``not_before``
+    (then ``retry_after`` holds), ``address``, ``credentials``.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, code: str = "", retry_after: float | None = None):
+        super().__init__(message, status=status, code=code, retry_after=retry_after)
+        # Only a pause ends by itself; everything else needs a person.
+        self.retryable = code == "not_before"
+
+
 class Unanswered(ConnectorError):
     """Sent, but the outcome is unknown (timeout, reset, 5xx): for a write, read back before sending again."""
 
@@ -193,6 +231,37 @@ class Connector(ABC):
     secrets: ClassVar[frozenset[str]] = frozenset()
     operations: ClassVar[tuple[Operation, ...]] = ()
     config: ClassVar[type[Arguments]]  # validates Connection.config
+    # How its reads are called in the log: "read", or "model" where a read costs tokens.
+    reads_as: ClassVar[str] = "read"
+
+    def __init__(self, *, name: str, settings: Any, secrets: Mapping[str, str], http: Http) -> None:
+        """Take one connection's slug, validated config, opened secrets and line to the network."""
+        self.name = name
+        self.settings = settings
+        self.http = http
+        self._secrets = dict(secrets)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def trace(self) -> Trace:
+        """What this use has cost so far."""
+        return self.http.trace
+
+    def secret(self, name: str) -> str:
+        """Return an opened secret. Raises ``Blocked`` where it was never set."""
+        if not (value := self._secrets.get(name, "")):
+            raise Blocked(f"The secret {name} of connection {self.name} is not set.", code="credentials")
+        return value
+
+    def redactor(self) -> Redactor:
+        """Return what takes this connection's secrets out of texts and data."""
+        return Redactor(self._secrets.values())
+
+    def logged(self, operation: Operation, arguments: Any) -> dict[str, Any]:
+        """Return what the call log keeps of the arguments."""
+        return arguments.model_dump(mode="json")  # type: ignore[no-any-return]
 
     @abstractmethod
     def check(self) -> Health:

@@ -27,7 +27,9 @@ class Connection(models.Model):
     not_before = models.DateTimeField(null=True, blank=True, editable=False)
     polled_until = models.DateTimeField(null=True, blank=True, editable=False)
     poll = models.BooleanField(default=False, help_text="Ask the system for news on every poll.")
-    history = HistoricalRecords(excluded_fields=["secrets", "health", "health_message", "checked_at", "not_before", "polled_until"])
+    history = HistoricalRecords(
+        excluded_fields=["secrets", "health", "health_message", "checked_at", "not_before", "polled_until"]
+    )
 
     class Meta:
         ordering: ClassVar = ["slug"]

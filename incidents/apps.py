@@ -8,3 +8,7 @@ class IncidentsConfig(AppConfig):
 
     name = "incidents"
     verbose_name = "Incidents"
+
+    def ready(self) -> None:
+        """Connect the bells to the news of the floor below."""
+        from incidents import tasks  # noqa: F401 - importing connects them

@@ -248,9 +248,7 @@ class RootCause(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["incident", "round"], name="one_root_cause_per_round")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["incident", "round"], name="one_root_cause_per_round")]
 
     def __str__(self) -> str:
         return self.cause or "no cause found"
@@ -346,9 +344,7 @@ class Escalation(models.Model):
 
     class Meta:
         ordering: ClassVar = ["level"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["incident", "level"], name="one_escalation_per_level")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["incident", "level"], name="one_escalation_per_level")]
 
     def __str__(self) -> str:
         return f"{self.incident} to {self.role}"

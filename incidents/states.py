@@ -50,5 +50,7 @@ NEXT: dict[Status, frozenset[Status]] = {
 # An incident in one of these takes new signals of its fingerprint; in the others it is over.
 CLOSED = frozenset({S.RESOLVED, S.ROLLED_BACK, S.DISMISSED})
 # In these the loop has something to do; in the others a person has, or nobody.
-MACHINE = frozenset({S.NEW, S.TRIAGED, S.DIAGNOSED, S.PLANNED, S.AWAITING_APPROVAL, S.EXECUTING, S.VERIFYING, S.ROLLING_BACK})
+MACHINE = frozenset(
+    {S.NEW, S.TRIAGED, S.DIAGNOSED, S.PLANNED, S.AWAITING_APPROVAL, S.EXECUTING, S.VERIFYING, S.ROLLING_BACK}
+)
 SEVERITY_ORDER = {Severity.CRITICAL: 0, Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 3}

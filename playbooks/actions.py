@@ -1,9 +1,7 @@
 """What people do to plans and executions: re-plan, edit, take over, cancel, undo, replay."""
 
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
@@ -178,7 +176,7 @@ def replay_by(letter: DeadLetter, *, by: User) -> DeadLetter:
 
 
 def after_cooldown() -> int:
-    """Replay letters whose cause may pass by itself (at most three times each step); escalate the others. Returns how many."""
+    """Replay letters whose cause may pass by itself, at most three times a step; escalate the others. Returns how many."""
     due = DeadLetter.objects.filter(
         state=DeadLetter.State.WAITING, escalate_at__lte=db_now(), escalated_at__isnull=True
     )

@@ -17,6 +17,7 @@ from playbooks import pack_actions
 from playbooks.definitions import PlaybookDefinition
 from playbooks.manifests import documents, installer
 from playbooks.models import DeadLetter, Execution, Pack, Plan, Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.policies import VARIABLES
 
 
 class PlaybookForm(ReasonForm):
@@ -26,7 +27,7 @@ class PlaybookForm(ReasonForm):
     definition = forms.CharField(
         label="Definition",
         widget=forms.Textarea(attrs={"rows": 28, "cols": 110, "spellcheck": "false", "class": "code"}),
-        help_text="YAML, as in a pack: causes, rationale, slots, autonomy, steps. Another text becomes the next version.",
+        help_text="YAML as in a pack: causes, rationale, slots, autonomy, steps. Another text is the next version.",
     )
     irreversible_accepted = forms.BooleanField(
         required=False, help_text="I know that a step of this cannot be undone, and I mean it."
@@ -44,7 +45,9 @@ class PlaybookForm(ReasonForm):
             self.fields["kind_code"] = choices
         active = self.instance.versions.filter(active=True).first() if self.instance.pk else None
         if active is not None:
-            self.initial["definition"] = yaml.safe_dump(active.definition, sort_keys=False, allow_unicode=True, width=110)
+            self.initial["definition"] = yaml.safe_dump(
+                active.definition, sort_keys=False, allow_unicode=True, width=110
+            )
 
     def clean_definition(self) -> dict[str, Any]:
         """Read the YAML and hold it against the schema; every message names its place."""
@@ -145,10 +148,12 @@ class PolicyForm(ReasonForm):
 
     condition = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 4, "cols": 100, "spellcheck": "false", "class": "code"}),
-        help_text=f"CEL; true: the policy speaks. Known: {', '.join(sorted(documents.VARIABLES))}.",
+        help_text=f"CEL; true: the policy speaks. Known: {', '.join(sorted(VARIABLES))}.",
     )
     verdict = forms.ChoiceField(choices=PolicyVersion.Verdict.choices)
-    message = forms.CharField(widget=forms.Textarea(attrs={"rows": 2, "cols": 100}), help_text="Why, in people's words.")
+    message = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 100}), help_text="Why, in people's words."
+    )
     operations = forms.JSONField(
         required=False, initial=list, help_text='Such as ["fo:invoice.credit"]; an empty list: every write.'
     )
@@ -174,7 +179,7 @@ class PolicyForm(ReasonForm):
     def text(self) -> dict[str, Any]:
         """Return the columns of a version."""
         cleaned = self.cleaned_data
-        empty = {"operations": [], "corrections": {}}
+        empty: dict[str, Any] = {"operations": [], "corrections": {}}
         return {name: cleaned.get(name) or empty.get(name, "") for name in pack_actions.POLICY_TEXT}
 
     def clean(self) -> dict[str, Any]:
@@ -237,7 +242,9 @@ class PackAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """List what is installed, and what could be."""
-        shipped = sorted(folder.name for folder in installer.PACKS.iterdir() if folder.is_dir() and any(folder.glob("*.yaml")))
+        shipped = sorted(
+            folder.name for folder in installer.PACKS.iterdir() if folder.is_dir() and any(folder.glob("*.yaml"))
+        )
         return super().changelist_view(request, {"shipped": shipped, **(extra_context or {})})
 
     def install(self, request: HttpRequest, slug: str) -> HttpResponse:

@@ -95,6 +95,9 @@ class PlaybookDefinition(_Text):
     rationale: Words
     slots: dict[Name, Slot] = {}
     autonomy: Autonomy | None = None
+    # Some systems take a change back by a job of their own: then the incident stays in verification and the
+    # source is read once more after so many minutes (at most a week).
+    read_again_after_minutes: Annotated[int, Field(ge=1, le=10_080)] | None = None
     steps: Annotated[list[StepDefinition], Field(min_length=1, max_length=MAX_STEPS)]
 
     @model_validator(mode="after")

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Prefetch, QuerySet
+from django.urls import reverse
 
 from approvals.models import ApprovalRequest
 from incidents.kinds import definition_of
@@ -251,6 +253,32 @@ class Dossier:
         """What the reader may do now."""
         acknowledged = self.clock is None or self.clock.acknowledged_at is not None
         return offers_to(self.reader, self.course, letters=self.letters, acknowledged=acknowledged)
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """What the decision bar needs."""
+        approval = self.approval
+        if approval is None:
+            return {}
+        return {
+            "id": approval.pk,
+            "digest": approval.digest,
+            "asked_because": approval.asked_because,
+            "required": approval.required,
+            "given": approval.given,
+            "expires_at": approval.expires_at,
+            "can_decide": self.offers.decide,
+            "why_not": self.offers.why_not,
+            "approve_url": reverse("approval_approve", args=[approval.pk]),
+            "reject_url": reverse("approval_reject", args=[approval.pk]),
+            "next": self.incident.get_absolute_url(),
+        }
+
+    @property
+    def lasted(self) -> timedelta | None:
+        """How long it took from the first signal until the source was right."""
+        resolved = self.incident.resolved_at
+        return resolved - self.incident.opened_at if resolved else None
 
     @property
     def moving(self) -> bool:

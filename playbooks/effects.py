@@ -31,5 +31,5 @@ def with_key(value: Any, key: str) -> Any:
 
 
 def plan_digest(content: dict[str, Any]) -> str:
-    """Return what an approval signs: incident, playbook version, steps with predictions and source versions, policies."""
+    """Return what an approval signs: incident, playbook version, steps with predictions and versions, policies."""
     return digest({"goldseam": "plan", "version": 1, **content})

@@ -66,16 +66,17 @@ def begin(plan: Plan, *, actor: str) -> Execution:
 
 
 def undoable(execution: Execution) -> list[StepRun]:
-    """Return the steps whose effects a rollback would take back, last one first. Raises ``CannotUndo`` where it cannot."""
+    """Return the steps whose effects a rollback would take back, the last first. Raises ``CannotUndo``."""
     if execution.direction == Execution.Direction.BACKWARD:
         raise CannotUndo("An undo is not undone; plan the change again instead.")
     if execution.undone_by.filter(state__in=("waiting", "running", "failed", "verified")).exists():
         raise CannotUndo("This execution is being rolled back, or has been.")
     steps = list(execution.step_runs.select_related("step").order_by("-number"))
-    open_ones = [step for step in steps if step.state in (T.SENT, T.UNKNOWN)]
-    if open_ones:
+    if any(step.state in (T.SENT, T.UNKNOWN) for step in steps):
         raise CannotUndo("A step's outcome is still unknown; it is being looked up. Try again in a moment.")
-    standing = [step for step in steps if step.state in EFFECTIVE and step.attempts_count]
+    if any(step.state == T.STUCK and step.attempts_count and not _was_done(step) for step in steps):
+        raise CannotUndo("Nobody knows whether a step was carried out. Replay its dead letter first: it is looked for.")
+    standing = [step for step in steps if step.attempts_count and (step.state in EFFECTIVE or _was_done(step))]
     if not standing:
         raise CannotUndo("Nothing of this execution stands in another system: there is nothing to take back.")
     fixed = [step.step.title for step in standing if step.undo is None]
@@ -84,8 +85,13 @@ def undoable(execution: Execution) -> list[StepRun]:
     return standing
 
 
+def _was_done(step: StepRun) -> bool:
+    """Tell whether a stuck step had got as far as its read-back: then its effect stands."""
+    return step.state == T.STUCK and step.verifications.exists()
+
+
 def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, Any]]:
-    """Read the records as they are and return each undo step with its predicted changes, in the order of the rollback."""
+    """Read the records as they are; return each undo step with its predicted changes, in the order of the rollback."""
     foreseen = []
     for number, step_run in enumerate(steps, start=1):
         assert step_run.undo is not None  # noqa: S101 - undoable() has refused those

@@ -10,11 +10,13 @@ die anywhere in here and another one goes on.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError
 
 from approvals.models import ApprovalRequest
+from audit.clock import db_now
 from audit.errors import LostRace
 from connectors import retry
 from connectors.base import Blocked, ConnectorError
@@ -23,9 +25,10 @@ from incidents.actions import move, ring
 from incidents.leases import Lease, LeaseLost
 from incidents.models import Incident
 from incidents.states import MACHINE, Status
-from playbooks import engine, executions, planning, plans, stumbles
+from playbooks import engine, executions, planning, plans, stumbles, verification
+from playbooks.definitions import PlaybookDefinition
 from playbooks.engine import Ending
-from playbooks.models import Execution, Plan
+from playbooks.models import Execution, Plan, StepRun
 from playbooks.moves import move_execution, move_plan
 from playbooks.states import LIVE_EXECUTION, ExecutionState, PlanState, StepState
 
@@ -226,6 +229,14 @@ def _verify(incident: Incident, lease: Lease) -> Pause | None:
     if not steps or unread:
         move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason="A step has no read-back that agrees.")
         return Pause()
+    due = _second_look(execution, steps)
+    if due is not None and due.seconds:
+        return due
+    if due is not None:
+        wrong = [check for check in (verification.verify(step) for step in steps) if not check.matched]
+        if wrong:
+            return _did_not_last(incident, execution, verification.difference(wrong[0]))
+        lease.check()
     if execution.state == ExecutionState.RUNNING:
         first = all(step.attempts_count <= 1 and step.verifications.all()[0].matched for step in steps)
         move_execution(execution, ExecutionState.VERIFIED, actor=ACTOR, first_attempt_verified=first)
@@ -233,6 +244,26 @@ def _verify(incident: Incident, lease: Lease) -> Pause | None:
     checked = sum(len(step.verifications.all().reverse()[0].fields) for step in steps)
     reason = f"Read back from the source: {checked} fields of {len(steps)} steps are as predicted."
     move(incident, Status.RESOLVED, actor=ACTOR, reason=reason)
+    return Pause()
+
+
+def _second_look(execution: Execution, steps: list[StepRun]) -> Pause | None:
+    """Say whether the playbook wants the source read once more: in so many seconds, now (0), or no more (``None``)."""
+    definition = PlaybookDefinition.model_validate(execution.plan.playbook_version.definition)
+    if definition.read_again_after_minutes is None or execution.state != ExecutionState.RUNNING:
+        return None
+    reads = [check.read_at for step in steps for check in step.verifications.all()]
+    due = min(reads) + timedelta(minutes=definition.read_again_after_minutes)
+    if max(reads) >= due:
+        return None
+    return Pause(max((due - db_now()).total_seconds(), 0.0))
+
+
+def _did_not_last(incident: Incident, execution: Execution, difference: str) -> Pause:
+    """It was mended and is not any more: a person must see what takes it back."""
+    reason = f"It was right at first and is not any more: {difference}"
+    move_execution(execution, ExecutionState.FAILED, actor=ACTOR, reason=reason)
+    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
     return Pause()
 
 

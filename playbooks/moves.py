@@ -23,7 +23,8 @@ Row = TypeVar("Row", Plan, Execution, StepRun)
 
 def move_plan(plan: Plan, to: PlanState, *, actor: str, reason: str = "", **columns: Any) -> Plan:
     """Change a plan's state, or say why not."""
-    return _move(plan, PLAN_NEXT[PlanState(plan.state)], to, f"plan.{to}", plan.incident_id, actor, reason, columns)
+    entry = {"verb": f"plan.{to}", "incident": plan.incident_id, "actor": actor, "reason": reason}
+    return _move(plan, PLAN_NEXT[PlanState(plan.state)], to, columns, entry)
 
 
 def move_execution(run: Execution, to: ExecutionState, *, actor: str, reason: str = "", **columns: Any) -> Execution:
@@ -31,7 +32,8 @@ def move_execution(run: Execution, to: ExecutionState, *, actor: str, reason: st
     if to in (ExecutionState.VERIFIED, ExecutionState.CANCELLED):
         columns["finished_at"] = db_now()
     allowed = EXECUTION_NEXT[ExecutionState(run.state)]
-    moved = _move(run, allowed, to, f"execution.{to}", run.incident_id, actor, reason, columns)
+    entry = {"verb": f"execution.{to}", "incident": run.incident_id, "actor": actor, "reason": reason}
+    moved = _move(run, allowed, to, columns, entry)
     if to in (ExecutionState.VERIFIED, ExecutionState.CANCELLED):
         run.tickets.all().delete()
     return moved
@@ -50,38 +52,21 @@ def move_step(
             lease.renew()
         data = {"operation": f"{run.connection}:{run.operation}", "effect_key": run.effect_key, "step": run.number}
         allowed = STEP_NEXT[StepState(run.state)]
-        return _move(run, allowed, to, f"effect.{to}", run.execution.incident_id, actor, reason, columns, data)
+        entry = {"verb": f"effect.{to}", "incident": run.execution.incident_id, "actor": actor, "reason": reason}
+        return _move(run, allowed, to, columns, {**entry, "data": data})
 
 
-def _move(
-    row: Row,
-    allowed: frozenset[Any],
-    to: Any,
-    verb: str,
-    incident: int,
-    actor: str,
-    reason: str,
-    columns: dict[str, Any],
-    data: dict[str, Any] | None = None,
-) -> Row:
+def _move(row: Row, allowed: frozenset[Any], to: Any, columns: dict[str, Any], entry: dict[str, Any]) -> Row:
+    """Compare and swap the state, write the further columns, and enter it with the arguments of ``record``."""
     if to not in allowed:
         raise IllegalMove(f"{row} cannot go from {row.state} to {to}.")
     with transaction.atomic():
         before = row.state
-        changes = {"state": to, "state_reason": reason, **columns}
+        changes = {"state": to, "state_reason": entry["reason"], **columns}
         # Compare and swap: of two workers, the database lets one through.
         if not type(row)._default_manager.filter(pk=row.pk, state=before).update(**changes):
             raise LostRace(f"{row} was moved by someone else.")
-        record(
-            verb,
-            actor=actor,
-            target=row,
-            incident=incident,
-            reason=reason,
-            before={"state": before},
-            after={"state": to},
-            data=data,
-        )
+        record(target=row, before={"state": before}, after={"state": to}, **entry)
     for name, value in changes.items():
         setattr(row, name, value)
     return row

@@ -68,7 +68,7 @@ class Mending:
 def needs_of(user: User) -> list[Need]:
     """Return what waits for ``user``: at most ``LIMIT`` of each sort, one line an incident. About ten queries."""
     found: dict[int, Need] = {}
-    for need in _all(user):
+    for need in _all(user, Incident.objects.visible_to(user)):
         # The first word about an incident is the most telling one.
         found.setdefault(need.incident_id, need)
     return sorted(found.values(), key=lambda need: need.urgency)
@@ -78,17 +78,17 @@ def count_of(user: User) -> int:
     """Count what waits for ``user`` for the bar: at most ``LIMIT`` and one."""
     waiting = set(pending_for(user).values_list("incident_id", flat=True)[: LIMIT + 1])
     if has_role(user, *WORKING):
-        waiting |= set(_stuck(user).values_list("pk", flat=True)[: LIMIT + 1])
+        waiting |= set(_stuck(user, Incident.objects.visible_to(user)).values_list("pk", flat=True)[: LIMIT + 1])
     return len(waiting)
 
 
-def _all(user: User) -> Iterator[Need]:
+def _all(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
     yield from _approvals(user)
     if has_role(user, *WORKING):
-        yield from _needing_a_person(user)
-    yield from _escalated(user)
+        yield from _needing_a_person(user, visible)
+    yield from _escalated(user, visible)
     if has_role(user, *WORKING):
-        yield from _nearly_late(user)
+        yield from _nearly_late(user, visible)
 
 
 def _approvals(user: User) -> Iterator[Need]:
@@ -112,16 +112,15 @@ def _approvals(user: User) -> Iterator[Need]:
         )
 
 
-def _stuck(user: User) -> "QuerySet[Incident]":
-    rows = Incident.objects.visible_to(user)
+def _stuck(user: User, visible: "QuerySet[Incident]") -> "QuerySet[Incident]":
     waiting = DeadLetter.objects.filter(state=DeadLetter.State.WAITING).values("incident_id")
     mine = Q(assignee=user) | Q(assignee__isnull=True)
     stuck = Q(status=Status.NEEDS_OPERATOR) | Q(pk__in=waiting)
-    return rows.filter(mine & stuck).select_related("sla").order_by("severity_rank", "-id")
+    return visible.filter(mine & stuck).select_related("sla").order_by("severity_rank", "-id")
 
 
-def _needing_a_person(user: User) -> Iterator[Need]:
-    incidents = list(_stuck(user)[:LIMIT])
+def _needing_a_person(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
+    incidents = list(_stuck(user, visible)[:LIMIT])
     letters: dict[int, DeadLetter] = {}
     waiting = DeadLetter.objects.filter(incident__in=incidents, state=DeadLetter.State.WAITING)
     differs = Verification.objects.filter(step_run=OuterRef("step_run"), matched=False)
@@ -157,16 +156,16 @@ def _of_incident(incident: Incident, user: User, word: Word) -> Need:
     )
 
 
-def _escalated(user: User) -> Iterator[Need]:
+def _escalated(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
     told = Escalation.objects.filter(role__in=roles_of(user), acknowledged_at__isnull=True)
-    told = told.filter(incident__in=Incident.objects.visible_to(user)).exclude(incident__status__in=CLOSED)
+    told = told.filter(incident__in=visible).exclude(incident__status__in=CLOSED)
     for one in told.select_related("incident__sla").order_by("-created_at")[:LIMIT]:
         yield _of_incident(one.incident, user, Word("expired", "Escalated to you", one.justification, "Look"))
 
 
-def _nearly_late(user: User) -> Iterator[Need]:
+def _nearly_late(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
     clocks = SlaClock.objects.filter(warned_at__isnull=False, stopped_at__isnull=True, paused_at__isnull=True)
-    clocks = clocks.filter(incident__in=Incident.objects.visible_to(user)).exclude(incident__status__in=CLOSED)
+    clocks = clocks.filter(incident__in=visible).exclude(incident__status__in=CLOSED)
     for clock in clocks.select_related("incident").order_by("resolve_due")[:LIMIT]:
         why = "Late" if clock.breached_at else "Nearly late"
         incident = clock.incident

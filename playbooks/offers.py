@@ -16,8 +16,8 @@ from playbooks.plans import LIVE
 from playbooks.seam import Course
 from playbooks.states import ExecutionState
 
-# Either may do what playbooks.actions does; the backbone's own verbs are the operator's.
 MENDERS = ("operator", "automation_admin")
+COMMENTERS = (*MENDERS, "approver", "compliance")
 _ENDED = (ExecutionState.VERIFIED, ExecutionState.FAILED, ExecutionState.CANCELLED)
 BUSY = (Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK)
 
@@ -42,13 +42,14 @@ class Offers:
     assign: bool = False
     comment: bool = False
     merge: bool = False
+    unmerge: bool = False
     acknowledge: bool = False
 
 
 def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowledged: bool) -> Offers:
     """Return what ``user`` may do with the incident of ``course``."""
     status = course.status
-    mender, operator = has_role(user, *MENDERS), has_role(user, "operator")
+    mender = has_role(user, *MENDERS)
     refusal = why_not(course.approval, user) if course.approval and course.approval.state == "pending" else ""
     undo, no_undo = _undo(course) if mender else (False, "")
     return Offers(
@@ -61,14 +62,15 @@ def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowle
         undo=undo,
         why_no_undo=no_undo,
         mend_letters=mender and any(letter.state == DeadLetter.State.WAITING for letter in letters),
-        hold=operator and Status.ON_HOLD in NEXT[status],
-        release=operator and status is Status.ON_HOLD,
-        dismiss=operator and Status.DISMISSED in NEXT[status],
-        reopen=operator and status in CLOSED and course.incident.merged_into_id is None,
-        assign=operator and status not in CLOSED,
-        comment=operator or has_role(user, "approver", "compliance"),
-        merge=operator and status not in BUSY,
-        acknowledge=operator and status not in CLOSED and not acknowledged,
+        hold=mender and Status.ON_HOLD in NEXT[status],
+        release=mender and status is Status.ON_HOLD,
+        dismiss=mender and Status.DISMISSED in NEXT[status],
+        reopen=mender and status in CLOSED and course.incident.merged_into_id is None,
+        assign=mender and status not in CLOSED,
+        comment=has_role(user, *COMMENTERS),
+        merge=mender and status not in BUSY and status not in CLOSED,
+        unmerge=mender and status not in BUSY,
+        acknowledge=mender and status not in CLOSED and not acknowledged,
     )
 
 

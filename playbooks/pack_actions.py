@@ -1,13 +1,12 @@
 """Install playbooks, policies, schedules and packs: the verbs behind configuration as code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models, transaction
-from django.db.models import Max
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from audit.actions import record
@@ -21,6 +20,7 @@ from incidents.kinds import definition_of
 from incidents.models import ExceptionKind
 from playbooks.definitions import PlaybookDefinition, unknown_names
 from playbooks.models import Pack, Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.policy_actions import publish
 
 POLICY_TEXT = ("condition", "verdict", "message", "operations", "corrections", "risk")
 
@@ -136,24 +136,17 @@ def _activate_definition(playbook: Playbook, definition: dict[str, Any], actor: 
     return True
 
 
-def save_policy(header: Header, *, text: dict[str, Any], actor: str) -> bool:
+def save_policy(
+    header: Header, *, text: dict[str, Any], actor: str, tests: Sequence[Mapping[str, Any]] = ()
+) -> bool:
     """Make a policy say ``text`` (the columns of ``POLICY_TEXT``): another text becomes a new, active version.
 
-    Returns whether anything changed.
+    Returns whether anything changed. Raises ``Invalid`` where the text cannot be meant or one of its ``tests`` fails.
     """
     with transaction.atomic():
         policy, changed = _save_header(Policy, header, {}, actor)
-        active = policy.versions.filter(active=True).first()
-        before = policy_text(active) if active else None
-        if before == text:
-            return changed
-        policy.versions.filter(active=True).update(active=False)
-        number = (policy.versions.aggregate(last=Max("number"))["last"] or 0) + 1
-        PolicyVersion.objects.create(
-            policy=policy, number=number, active=True, author=actor, created_at=db_now(), **text
-        )
-        record("policy.activated", actor=actor, target=policy, before=before, after={"version": number, **text})
-        return True
+        before = policy.versions.filter(active=True).first()
+        return publish(header.slug, **text, author=actor, tests=tests) != before or changed
 
 
 def policy_text(version: PolicyVersion) -> dict[str, Any]:

@@ -101,7 +101,8 @@ def propose(incident: Incident, *, actor: str, choice: chooser.Choice | None = N
     ]
     if not steps:
         raise CannotPlan(f"{version} has no step that applies here: every step's condition is false.")
-    return _store(incident, version, definition, choice, steps, variables, editor)
+    rationale = expressions.render(definition.rationale, variables)
+    return _store(incident, version, choice, steps, rationale=rationale, editor=editor)
 
 
 def situation(incident: Incident, drafted: Drafted, *, actor: str) -> policies.Situation:
@@ -198,11 +199,11 @@ def _total(steps: list[Drafted]) -> tuple[Decimal | None, str]:
 def _store(
     incident: Incident,
     version: PlaybookVersion,
-    definition: PlaybookDefinition,
     choice: chooser.Choice,
     steps: list[Drafted],
-    variables: Mapping[str, Any],
-    editor: str,
+    *,
+    rationale: str,
+    editor: str = "",
 ) -> Plan:
     amount, currency = _total(steps)
     with transaction.atomic():
@@ -217,7 +218,7 @@ def _store(
             financial=any(step.operation.financial for step in steps),
             amount=amount,
             currency=currency,
-            rationale=expressions.render(definition.rationale, variables),
+            rationale=rationale,
             author=choice.author,
             edited_by=[editor] if editor else [],
             evidence_round=incident.root_causes.aggregate(last=Max("round"))["last"] or 0,

@@ -1,5 +1,6 @@
 """The one writer of policies' texts: a new text is a new version, tried before it is activated."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
@@ -16,6 +17,9 @@ from incidents.expressions import BadExpression, compile_expression
 from playbooks.models import Policy, PolicyVersion
 from playbooks.policies import RISKS, VARIABLES, Situation, rule_on, variables_of
 
+# Dividing by zero gives infinity or no number at all, and comparing that may silence a policy that should speak.
+_DIVIDES = re.compile(r"/(?!\s*(?=[\d.]*[1-9])\d+(\.\d+)?(?![\w.]))")
+_TEXT = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|//[^\n]*")
 NOTHING_SAID = "allow"
 GIVEN = frozenset(one.name for one in fields(Situation))
 
@@ -132,6 +136,8 @@ def _wrong_expression(source: str) -> str:
         strange = sorted(compile_expression(source).references() - VARIABLES)
     except BadExpression as wrong:
         return str(wrong)
+    if _DIVIDES.search(_TEXT.sub("''", source)):
+        return "Divide by a number other than zero only; write a > b * c for a / b > c."
     return f"“{strange[0]}” is not known here; known are {', '.join(sorted(VARIABLES))}." if strange else ""
 
 

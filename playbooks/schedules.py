@@ -3,8 +3,8 @@
 from typing import Any
 
 from django.conf import settings
-from django.dispatch import receiver
 from django.db.models.signals import post_migrate
+from django.dispatch import receiver
 
 
 def wanted() -> dict[str, tuple[str, int]]:

@@ -60,7 +60,7 @@ def words_for(verb: str) -> str:
 
 
 def _event(entry: Entry) -> Event:
-    person = not entry.actor.startswith(("system:", "token:"))
+    person = not entry.actor.startswith(("system:", "token:", "built-in"))
     tone = "critical" if any(word in entry.verb for word in _BAD) else ""
     tone = tone or ("gold" if any(word in entry.verb for word in _GOLD) else "person" if person else "")
     what = words_for(entry.verb)

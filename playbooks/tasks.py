@@ -28,7 +28,7 @@ def advance(*, incident_id: int, **_: object) -> None:
 
 @shared_task(queue="sweeps", name="playbooks.sweep")
 def sweep(**_: object) -> int:
-    """Ring again for every incident that is due and that nobody works on: lost bells, dead workers, waits that ended."""
+    """Ring again for every incident that is due and nobody works on: lost bells, dead workers, waits that ended."""
     if not take_slot("playbooks.sweep", settings.SWEEP_SECONDS):
         return 0
     waiting = leases.due()

@@ -24,7 +24,7 @@ class Drift:
 
 
 def same(expected: Any, actual: Any) -> bool:
-    """Tell whether two field values mean the same: a number and a number's text by value to the cent, texts by character.
+    """Tell whether two field values mean the same: a number and its text by value to the cent, texts by character.
 
     Two texts are never read as numbers: case 00012944 is not case 12944.
     """

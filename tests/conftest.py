@@ -1,1 +1,118 @@
-"""What every test may lean on."""
+"""What every test may lean on: a database file per process, people by role, and API clients."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.db import connection, connections
+from rest_framework.test import APIClient
+
+from audit import triggers
+from tests.factories import make_token, make_user
+
+
+def pytest_configure() -> None:
+    # A real password hash costs a tenth of a second on purpose; a test has no attacker to slow down.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # WhiteNoise warns where nobody has collected static files yet.
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep the embedded database in a file: threads share it as processes do in earnest, which memory cannot show."""
+    chosen = connections["default"].settings_dict
+    if chosen["ENGINE"].endswith("sqlite3"):
+        chosen["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Let a test database be emptied between tests although its ledger refuses that."""
+    operations: Any = type(connection.ops)
+    flush = operations.execute_sql_flush
+
+    def flush_with_triggers_lifted(self: Any, sql_list: list[str]) -> None:
+        with triggers.lifted(self.connection):
+            flush(self, sql_list)
+
+    operations.execute_sql_flush = flush_with_triggers_lifted
+    yield
+    operations.execute_sql_flush = flush
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache() -> Iterator[None]:
+    """Counters of rate limits must not leak from one test into the next."""
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    return make_user("admin", role="", superuser=True)
+
+
+@pytest.fixture
+def viewer(db: None) -> User:
+    """Sees business unit EU only."""
+    return make_user("viewer", role="viewer", units=["EU"])
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return make_user("operator", role="operator")
+
+
+@pytest.fixture
+def approver(db: None) -> User:
+    return make_user("approver", role="approver")
+
+
+@pytest.fixture
+def approver2(db: None) -> User:
+    return make_user("approver2", role="approver")
+
+
+@pytest.fixture
+def compliance(db: None) -> User:
+    return make_user("compliance", role="compliance")
+
+
+@pytest.fixture
+def automation(db: None) -> User:
+    return make_user("automation", role="automation_admin")
+
+
+@pytest.fixture
+def auditor(db: None) -> User:
+    return make_user("auditor", role="auditor")
+
+
+@pytest.fixture
+def integration(db: None) -> User:
+    return make_user("integration", role="integration")
+
+
+@pytest.fixture
+def nobody(db: None) -> User:
+    """A person who can sign in and has no role."""
+    return make_user("nobody", role="", units=[], regions=[])
+
+
+@pytest.fixture
+def api() -> Callable[..., APIClient]:
+    """``api(user, scopes=[…])``: a client of the HTTP API that shows a token of ``user``; ``api()`` shows none."""
+
+    def client_of(user: User | None = None, *, scopes: tuple[str, ...] | list[str] = ()) -> APIClient:
+        client = APIClient()
+        if user is not None:
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {make_token(user, scopes=scopes)}")
+        return client
+
+    return client_of

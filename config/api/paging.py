@@ -1,12 +1,5 @@
-"""Lists are paged by a cursor: stable while rows arrive, and as fast on the last page as on the first."""
+"""The API's paging; it stands on the ground floor, where every app can build on it."""
 
-from rest_framework.pagination import CursorPagination
+from audit.paging import Cursor
 
-
-class Cursor(CursorPagination):
-    """``{"next", "previous", "results"}``, newest first, ``?page_size=`` up to 200."""
-
-    page_size = 50
-    max_page_size = 200
-    page_size_query_param = "page_size"
-    ordering = "-id"
+__all__ = ["Cursor"]

@@ -1,7 +1,5 @@
-"""JSON as it should be: no duplicate keys, no NaN, no absurd depth or digits."""
+"""The API's parser; it stands on the ground floor, where the webhooks can reach it too."""
 
-from rest_framework.parsers import JSONParser
+from audit.strictjson import StrictJSONParser
 
-
-class StrictJSONParser(JSONParser):
-    """A JSON parser that refuses what different readers would read differently."""
+__all__ = ["StrictJSONParser"]

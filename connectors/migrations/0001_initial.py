@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,114 +15,182 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Connection',
+            name="Connection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(help_text='The name that playbooks use, such as fo or crm.', max_length=60, unique=True)),
-                ('kind', models.CharField(max_length=40)),
-                ('label', models.CharField(max_length=120)),
-                ('config', models.JSONField(blank=True, default=dict)),
-                ('secrets', models.JSONField(blank=True, default=dict, editable=False)),
-                ('hook_secret_digest', models.CharField(blank=True, editable=False, max_length=64)),
-                ('enabled', models.BooleanField(default=True)),
-                ('operations', models.JSONField(blank=True, default=list, help_text='Operations that may be used; empty: reads only.')),
-                ('health', models.CharField(default='unknown', editable=False, max_length=20)),
-                ('health_message', models.TextField(blank=True, editable=False)),
-                ('checked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('not_before', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('polled_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('poll', models.BooleanField(default=False, help_text='Ask the system for news on every poll.')),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "slug",
+                    models.SlugField(
+                        help_text="The name that playbooks use, such as fo or crm.", max_length=60, unique=True
+                    ),
+                ),
+                ("kind", models.CharField(max_length=40)),
+                ("label", models.CharField(max_length=120)),
+                ("config", models.JSONField(blank=True, default=dict)),
+                ("secrets", models.JSONField(blank=True, default=dict, editable=False)),
+                ("hook_secret_digest", models.CharField(blank=True, editable=False, max_length=64)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "operations",
+                    models.JSONField(
+                        blank=True, default=list, help_text="Operations that may be used; empty: reads only."
+                    ),
+                ),
+                ("health", models.CharField(default="unknown", editable=False, max_length=20)),
+                ("health_message", models.TextField(blank=True, editable=False)),
+                ("checked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("not_before", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("polled_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("poll", models.BooleanField(default=False, help_text="Ask the system for news on every poll.")),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['slug'],
+                "ordering": ["slug"],
             },
         ),
         migrations.CreateModel(
-            name='EmergencyStop',
+            name="EmergencyStop",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reason', models.TextField()),
-                ('actor', models.CharField(max_length=200)),
-                ('started_at', models.DateTimeField(auto_now_add=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('connection', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='stops', to='connectors.connection')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("reason", models.TextField()),
+                ("actor", models.CharField(max_length=200)),
+                ("started_at", models.DateTimeField(auto_now_add=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="stops",
+                        to="connectors.connection",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='HistoricalConnection',
+            name="HistoricalConnection",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('slug', models.SlugField(help_text='The name that playbooks use, such as fo or crm.', max_length=60)),
-                ('kind', models.CharField(max_length=40)),
-                ('label', models.CharField(max_length=120)),
-                ('config', models.JSONField(blank=True, default=dict)),
-                ('hook_secret_digest', models.CharField(blank=True, editable=False, max_length=64)),
-                ('enabled', models.BooleanField(default=True)),
-                ('operations', models.JSONField(blank=True, default=list, help_text='Operations that may be used; empty: reads only.')),
-                ('poll', models.BooleanField(default=False, help_text='Ask the system for news on every poll.')),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('owner', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID")),
+                ("slug", models.SlugField(help_text="The name that playbooks use, such as fo or crm.", max_length=60)),
+                ("kind", models.CharField(max_length=40)),
+                ("label", models.CharField(max_length=120)),
+                ("config", models.JSONField(blank=True, default=dict)),
+                ("hook_secret_digest", models.CharField(blank=True, editable=False, max_length=64)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "operations",
+                    models.JSONField(
+                        blank=True, default=list, help_text="Operations that may be used; empty: reads only."
+                    ),
+                ),
+                ("poll", models.BooleanField(default=False, help_text="Ask the system for news on every poll.")),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical connection',
-                'verbose_name_plural': 'historical connections',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical connection",
+                "verbose_name_plural": "historical connections",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='Call',
+            name="Call",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('operation', models.CharField(max_length=100)),
-                ('direction', models.CharField(max_length=10)),
-                ('actor', models.CharField(max_length=200)),
-                ('incident_id', models.BigIntegerField(blank=True, null=True, verbose_name='incident')),
-                ('effect_key', models.CharField(blank=True, db_index=True, max_length=64)),
-                ('arguments', models.JSONField(blank=True, default=dict)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(default='open', max_length=20)),
-                ('status', models.IntegerField(blank=True, null=True)),
-                ('requests', models.PositiveIntegerField(default=0)),
-                ('request_id', models.CharField(blank=True, max_length=100)),
-                ('message', models.TextField(blank=True)),
-                ('answer', models.JSONField(blank=True, default=dict)),
-                ('tokens', models.PositiveIntegerField(default=0)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='calls', to='connectors.connection')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("operation", models.CharField(max_length=100)),
+                ("direction", models.CharField(max_length=10)),
+                ("actor", models.CharField(max_length=200)),
+                ("incident_id", models.BigIntegerField(blank=True, null=True, verbose_name="incident")),
+                ("effect_key", models.CharField(blank=True, db_index=True, max_length=64)),
+                ("arguments", models.JSONField(blank=True, default=dict)),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("outcome", models.CharField(default="open", max_length=20)),
+                ("status", models.IntegerField(blank=True, null=True)),
+                ("requests", models.PositiveIntegerField(default=0)),
+                ("request_id", models.CharField(blank=True, max_length=100)),
+                ("message", models.TextField(blank=True)),
+                ("answer", models.JSONField(blank=True, default=dict)),
+                ("tokens", models.PositiveIntegerField(default=0)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="calls", to="connectors.connection"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['incident_id', 'id'], name='call_by_incident')],
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["incident_id", "id"], name="call_by_incident")],
             },
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(max_length=200)),
-                ('event', models.CharField(max_length=200)),
-                ('payload', models.JSONField()),
-                ('occurred_at', models.DateTimeField(blank=True, null=True)),
-                ('received_at', models.DateTimeField()),
-                ('processed_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(blank=True, max_length=40)),
-                ('message', models.TextField(blank=True)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='connectors.connection')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("external_id", models.CharField(max_length=200)),
+                ("event", models.CharField(max_length=200)),
+                ("payload", models.JSONField()),
+                ("occurred_at", models.DateTimeField(blank=True, null=True)),
+                ("received_at", models.DateTimeField()),
+                ("processed_at", models.DateTimeField(blank=True, null=True)),
+                ("outcome", models.CharField(blank=True, max_length=40)),
+                ("message", models.TextField(blank=True)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="connectors.connection",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'deliveries',
-                'ordering': ['id'],
-                'indexes': [models.Index(condition=models.Q(('processed_at__isnull', True)), fields=['id'], name='delivery_waiting')],
-                'constraints': [models.UniqueConstraint(fields=('connection', 'external_id'), name='one_delivery_per_external_id')],
+                "verbose_name_plural": "deliveries",
+                "ordering": ["id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("processed_at__isnull", True)), fields=["id"], name="delivery_waiting"
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("connection", "external_id"), name="one_delivery_per_external_id")
+                ],
             },
         ),
     ]

@@ -57,6 +57,13 @@ def _about_a_change(source: str) -> None:
         raise ValueError(f"“{unknown[0]}” is not known to policies; they know {', '.join(sorted(VARIABLES))}.")
 
 
+class PolicyTest(Body):
+    """A situation, and the verdict that the policy must come to in it; `allow` where it stays silent."""
+
+    given: dict[str, Any]
+    expect: Literal["allow", "block", "correct", "needs_approval"]
+
+
 class PolicyDocument(Body):
     """When a policy speaks, and what it then says."""
 
@@ -72,6 +79,7 @@ class PolicyDocument(Body):
     message: Annotated[str, Field(min_length=1)]
     corrections: dict[str, str] = Field(default={}, description="For `correct`: parameter and the CEL that mends it.")
     risk: Literal["", "low", "medium", "high"] = ""
+    tests: list[PolicyTest] = Field(default=[], description="All must pass before the text is activated.")
 
     @field_validator("when")
     @classmethod
@@ -193,7 +201,8 @@ def plan_policy(document: PolicyDocument) -> list[Difference]:
 
 def apply_policy(document: PolicyDocument, actor: str) -> bool:
     """Install the policy and activate its text."""
-    return pack_actions.save_policy(document.header, text=document.text, actor=actor)
+    tests = [test.model_dump() for test in document.tests]
+    return pack_actions.save_policy(document.header, text=document.text, actor=actor, tests=tests)
 
 
 def plan_schedule(document: ScheduleDocument) -> list[Difference]:

@@ -133,7 +133,7 @@ def _apply(part: Checked, actor: str, report: Report) -> None:
     try:
         with transaction.atomic():
             differences = tuple(part.type.plan(part.model))
-            changed = part.type.apply(part.model, actor)
+            changed = bool(differences) and part.type.apply(part.model, actor)
     except Invalid as invalid:
         report.problems += _placed(part, invalid)
     except (Refusal, IntegrityError) as refusal:

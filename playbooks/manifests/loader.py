@@ -24,6 +24,8 @@ WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 Path = tuple[str | int, ...]
+# The stubs of PyYAML leave out most of what its events carry.
+Event = Any
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _at_offset(file: str, text: str, offset: int, message: str) -> Problem:
 class _Builder:
     """Turn the parser's events into documents, counting as it goes."""
 
-    def __init__(self, file: str, events: Iterator[yaml.Event]) -> None:
+    def __init__(self, file: str, events: Iterator[Event]) -> None:
         self.file = file
         self.events = events
         self.values = 0
@@ -127,7 +129,7 @@ class _Builder:
                 if document.value is not None:
                     yield document
 
-    def node(self, document: Document, path: Path, event: yaml.Event) -> Any:
+    def node(self, document: Document, path: Path, event: Event) -> Any:
         self.admit(event, path)
         document.places[path] = _place(event)
         if isinstance(event, yaml.MappingStartEvent):
@@ -136,7 +138,7 @@ class _Builder:
             return self.sequence(document, path)
         return self.scalar(event, path)
 
-    def admit(self, event: yaml.Event, path: Path) -> None:
+    def admit(self, event: Event, path: Path) -> None:
         """Refuse what this YAML does not have, before it can cost anything."""
         self.values += 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -172,7 +174,7 @@ class _Builder:
             result.append(self.node(document, (*path, len(result)), event))
         return result
 
-    def scalar(self, event: yaml.Event, path: Path) -> Any:
+    def scalar(self, event: Event, path: Path) -> Any:
         text = str(event.value)
         if not event.implicit[0]:
             return text  # quoted or in a block: a text, whatever it looks like
@@ -189,11 +191,11 @@ class _Builder:
             return number
         return text
 
-    def unreadable(self, event: yaml.Event, path: Path, message: str) -> Unreadable:
+    def unreadable(self, event: Event, path: Path, message: str) -> Unreadable:
         place = _place(event)
         return Unreadable(Problem(self.file, place.line, place.column, shown(path), message))
 
 
-def _place(event: yaml.Event) -> Place:
+def _place(event: Event) -> Place:
     style = getattr(event, "style", None) or ""
     return Place(event.start_mark.line + 1, event.start_mark.column + 1, style)

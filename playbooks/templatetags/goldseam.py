@@ -16,6 +16,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from playbooks.previews import value_of
+
 register = template.Library()
 
 THIN = "\u202f"  # narrow no-break space
@@ -83,6 +85,12 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "consistent": ("Consistent", "medium", "progress-check"),
     "hypothesis": ("Hypothesis", "plain", "zoom-question"),
     "struck": ("Struck out", "critical", "x"),
+    "holds": ("Holds", "good", "check"),
+    "ruled_out": ("Ruled out", "plain", "x"),
+    "untested": ("Untested", "plain", "circle-dashed"),
+    # connections
+    "ok": ("Healthy", "good", "check"),
+    "failing": ("Failing", "critical", "alert-triangle"),
     # risk tiers
     "none": ("No risk", "plain", "circle"),
 }
@@ -96,6 +104,7 @@ NAV = (
     ("approvals/", "Approvals", "user-check"),
     ("dead-letters/", "Dead letters", "mail-off"),
     ("playbooks/", "Playbooks", "book-2"),
+    ("connections/", "Connections", "plug"),
     ("insights/", "Insights", "chart-bar"),
     ("audit/", "Audit", "history"),
 )
@@ -189,6 +198,15 @@ def duration(value: object) -> str:
     return NOTHING
 
 
+@register.filter
+def took(start: datetime | None, end: datetime | None) -> str:
+    """Write how long something took; below ten seconds to the millisecond."""
+    if start is None or end is None:
+        return NOTHING
+    seconds = (end - start).total_seconds()
+    return f"{seconds * 1000:.0f}{THIN}ms" if seconds < 10 else span_text(seconds)
+
+
 def exact(moment: datetime) -> str:
     """Write a moment to the second with its zone, for the title of a relative time."""
     return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -215,6 +233,16 @@ def moment(value: datetime | None) -> SafeString | str:
         return NOTHING
     aware = value if timezone.is_aware(value) else timezone.make_aware(value)
     return format_html('<time datetime="{}">{}</time>', aware.isoformat(), exact(aware))
+
+
+@register.filter
+def clock(value: datetime | None) -> SafeString | str:
+    """Show the time of day, with the date where it is not today; the exact moment is behind it."""
+    if not isinstance(value, datetime):
+        return ""
+    local = timezone.localtime(value)
+    text = local.strftime("%H:%M" if local.date() == timezone.localdate() else "%-d %b %H:%M")
+    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), exact(value), text)
 
 
 @register.filter
@@ -267,6 +295,30 @@ def short_digest(value: object) -> str:
 
 
 @register.filter
+def percent(value: float | None) -> str:
+    """Write a share, 0 to 1, with one decimal; nothing is a dash."""
+    return NOTHING if value is None else f"{value * 100:.1f}".removesuffix(".0") + f"{THIN}%"
+
+
+@register.filter
+def human(value: object) -> str:
+    """Write a name made for programs as words: ``freight_misrate`` is "freight misrate"."""
+    return str(value or "").replace("_", " ").replace("-", " ")
+
+
+@register.filter
+def item(mapping: Mapping[str, Any] | None, key: str) -> Any:
+    """Look ``key`` up; what is not there is shown as its key."""
+    return mapping.get(key, key) if mapping else key
+
+
+@register.simple_tag
+def field_value(name: str, value: object) -> str:
+    """Write a record's field for a person: sums with two decimals."""
+    return shown(value_of(name, value))
+
+
+@register.filter
 def safe_url(value: object) -> str:
     """Let only http(s) and paths of this site into an href; anything else, javascript: above all, becomes "#"."""
     text = str(value or "").strip()
@@ -289,9 +341,12 @@ def nav_items(context: template.Context) -> list[dict[str, Any]]:
     request = context.get("request")
     here = getattr(request, "path", "")
     counts = context.get("nav_counts") or {}
+    hidden = context.get("nav_hidden") or ()
     items: list[dict[str, Any]] = []
     for path, label, name in NAV:
         url = prefix + path
+        if label in hidden:
+            continue
         try:
             resolve(f"/{path}")
         except Resolver404:

@@ -1,6 +1,7 @@
 """`manage.py apply`: plan, apply, apply again; refuse all or nothing; and say why."""
 
 import io
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -165,7 +166,7 @@ def test_nothing_to_apply_is_an_error(arguments):
 
 def test_documents_may_come_in_any_order(tmp_path):
     path = tmp_path / "all.yaml"
-    sla = "kind: sla_policy\nslug: all\nlabel: All\ncalendar: office\ntargets: {medium: {acknowledge: 60, resolve: 480}}\n"
+    sla = "kind: sla_policy\nslug: all\nlabel: All\ncalendar: office\ntargets: {low: {acknowledge: 60, resolve: 480}}\n"
     calendar = 'kind: calendar\nslug: office\nlabel: Office\ntime_zone: UTC\nhours: {mon: [["08:00", "18:00"]]}\n'
     path.write_text(f"{sla}---\n{calendar}")
 
@@ -251,7 +252,7 @@ def test_the_same_text_is_the_same_version_and_another_text_the_next(playbook_fi
         (
             "order.SalesOrderNumber",
             "invoice.SalesOrderNumber",
-            "12:52: definition.steps[0].arguments.order: “invoice” is no",
+            "12:53: definition.steps[0].arguments.order: “invoice” is no",
         ),
         ("mends: credit_hold", "mends: no_such_kind", "4:8: mends: There is no exception kind “no_such_kind”."),
     ],
@@ -295,7 +296,7 @@ def test_what_cannot_be_undone_must_be_accepted_in_writing(playbook_file, monkey
     from connectors import registry
     from connectors.base import Reversible
 
-    real = registry.operation_of
+    real: Any = registry.operation_of
     monkeypatch.setattr(
         registry,
         "operation_of",

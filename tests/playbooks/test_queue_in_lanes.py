@@ -16,7 +16,9 @@ LANE = "fo:SalesOrderHeadersV2:demf/SO-1"
 def make_execution(*wanted: str) -> Execution:
     """An execution that stands in these lanes."""
     incident = make_incident()
-    version = make_playbook([{"name": "a", "title": "A", "connection": "fo", "operation": "x.y"}], slug=f"p{incident.pk}")
+    version = make_playbook(
+        [{"name": "a", "title": "A", "connection": "fo", "operation": "x.y"}], slug=f"p{incident.pk}"
+    )
     plan = Plan.objects.create(
         incident=incident, number=1, playbook_version=version, digest="d", risk_tier="low", created_at=db_now()
     )

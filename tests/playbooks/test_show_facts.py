@@ -3,14 +3,10 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.template import Context, Template
-from django.template.loader import render_to_string
-from django.test import RequestFactory
-from django.urls import Resolver404
 from django.utils import timezone
 
 from incidents.states import Severity, Status
@@ -250,118 +246,50 @@ def test_an_address_that_could_act_or_leave_becomes_inert(url):
     assert goldseam.safe_url(url) == "#"
 
 
-def test_the_bar_lists_only_pages_that_exist_and_marks_the_open_one(monkeypatch):
-    def resolve(path: str) -> None:
-        if path == "/insights/":
-            raise Resolver404
-
-    monkeypatch.setattr(goldseam, "resolve", resolve)
-    context = Context({"request": RequestFactory().get("/approvals/7/"), "nav_counts": {"inbox": 4, "dead_letters": 1}})
-
-    items = {item["label"]: item for item in goldseam.nav_items(context)}
-
-    assert "Insights" not in items
-    assert [label for label, item in items.items() if item["current"]] == ["Approvals"]
-    assert items["Inbox"]["count"] == 4
-    assert items["Dead letters"]["count"] == 1
-    assert items["Audit"]["count"] == 0
+@pytest.mark.parametrize(("share", "text"), [(None, "–"), (1.0, "100\u202f%"), (0.984, "98.4\u202f%"), (0, "0\u202f%")])
+def test_a_share_is_written_as_a_percentage(share, text):
+    assert goldseam.percent(share) == text
 
 
-def test_the_inbox_is_open_only_on_its_own_address(monkeypatch):
-    monkeypatch.setattr(goldseam, "resolve", lambda path: None)
-
-    here = goldseam.nav_items(Context({"request": RequestFactory().get("/")}))
-    elsewhere = goldseam.nav_items(Context({"request": RequestFactory().get("/audit/")}))
-
-    assert [item["label"] for item in here if item["current"]] == ["Inbox"]
-    assert [item["label"] for item in elsewhere if item["current"]] == ["Audit"]
+def test_a_name_made_for_programs_is_written_as_words():
+    assert goldseam.human("freight_misrate") == "freight misrate"
+    assert goldseam.human(None) == ""
 
 
-def test_the_seam_says_each_stage_in_words_too():
-    stages = [
-        {"name": "Detected", "state": "done", "text": "09:41"},
-        {"name": "Decided", "state": "done", "text": "cause found"},
-        {"name": "Do", "state": "waiting", "text": "one approver"},
-        {"name": "Verify", "state": "todo", "text": ""},
-    ]
-
-    page = render_to_string("components/_seam.html", {"stages": stages})
-
-    assert page.count('aria-current="step"') == 1
-    assert 'Do<span class="sr">: waiting</span>' in page
-    assert 'Verify<span class="sr">: not yet</span>' in page
+def test_what_is_not_in_a_mapping_is_shown_as_its_key():
+    assert goldseam.item({"fo": "Finance"}, "fo") == "Finance"
+    assert goldseam.item({"fo": "Finance"}, "crm") == "crm"
+    assert goldseam.item(None, "crm") == "crm"
 
 
-def test_a_plan_names_a_record_once_and_warns_where_there_is_no_undo():
-    steps = [
-        {
-            "number": 1,
-            "title": "Close the case",
-            "system": "Salesforce",
-            "irreversible": True,
-            "changes": [
-                {"record": "00012917", "field": "Status", "before": "Working", "after": "Closed"},
-                {"record": "00012917", "field": "Comment", "before": None, "after": "<b>done</b>"},
-            ],
-        }
-    ]
-
-    page = render_to_string("components/_plan.html", {"steps": steps})
-
-    assert page.count("<span>00012917</span>") == 1
-    assert "<del>Working</del>" in page
-    assert "<del>none</del>" in page
-    assert "&lt;b&gt;done&lt;/b&gt;" in page
-    assert "cannot be undone" in page
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("CreditedAmount", 1250.0, "1,250.00"),
+        ("OpenBalance", 0, "0.00"),
+        ("Quantity", 12.5, "12.5"),
+        ("Status", "Closed", "Closed"),
+        ("CreditHold", True, "yes"),
+        ("Amount", None, "none"),
+        ("Amount", "1250", "1250"),
+    ],
+)
+def test_a_sum_in_a_record_has_two_decimals(field, value, text):
+    assert goldseam.field_value(field, value) == text
 
 
-def test_an_approval_carries_the_digest_that_was_shown():
-    approval = SimpleNamespace(
-        id=7,
-        digest="d" * 64,
-        asked_because="over € 500",
-        required=1,
-        given=0,
-        expires_at=NOW,
-        can_decide=True,
-        approve_url="/approvals/7/approve/",
-        reject_url="javascript:alert(1)",
-    )
+def test_the_time_of_day_carries_the_date_where_it_is_not_today():
+    today, earlier = goldseam.clock(NOW), goldseam.clock(NOW - timedelta(days=2))
 
-    page = render_to_string("components/_approval.html", {"approval": approval})
-
-    assert page.count(f'name="digest" value="{"d" * 64}"') == 2
-    assert 'action="/approvals/7/approve/"' in page
-    assert "javascript:" not in page
+    assert ">12:00</time>" in today
+    assert ">20 Nov 12:00</time>" in earlier
+    assert goldseam.clock(None) == ""
 
 
-def test_whoever_may_not_decide_sees_why_and_no_button():
-    approval = SimpleNamespace(
-        id=7, digest="d" * 64, asked_because="x", required=1, given=0, can_decide=False, why_not="You asked for it."
-    )
-
-    page = render_to_string("components/_approval.html", {"approval": approval})
-
-    assert "You asked for it." in page
-    assert "<button" not in page
+@pytest.mark.parametrize(("seconds", "text"), [(0.25, "250\u202fms"), (75, "1\u00a0m")])
+def test_how_long_a_call_took_is_exact_while_it_is_short(seconds, text):
+    assert goldseam.took(NOW, NOW + timedelta(seconds=seconds)) == text
 
 
-@pytest.mark.parametrize("name", ["404.html", "403.html", "403_csrf.html", "429.html", "500.html"])
-def test_an_error_page_needs_no_request_and_says_what_to_do(name):
-    page = render_to_string(name)
-
-    assert "<h1>" in page
-    assert 'href="/"' in page
-
-
-def test_no_template_carries_inline_script_style_or_handlers():
-    folder = Path(goldseam.__file__).parents[2] / "templates"
-
-    guilty = [
-        path.name
-        for path in folder.rglob("*.html")
-        for text in [path.read_text().lower()]
-        if "<style" in text or " style=" in text or " onclick=" in text or "<script>" in text or "hx-on" in text
-    ]
-
-    assert guilty == []
+def test_what_has_not_ended_took_nothing_yet():
+    assert goldseam.took(NOW, None) == "–"

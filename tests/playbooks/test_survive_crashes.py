@@ -46,7 +46,12 @@ def at_state(state: StepState, *, after: bool) -> Callable[..., Any]:
 POINTS: dict[str, tuple[Any, str, Callable[[], Callable[..., Any]], str]] = {
     "before the intent": (lanes, "enter", lambda: dying(lanes.enter, after=False), ""),
     "intent not committed": (engine, "_open_attempt", lambda: dying(engine._open_attempt, after=True), ""),
-    "after the fresh look": (verification, "compare_with_plan", lambda: dying(verification.compare_with_plan, after=True), ""),
+    "after the fresh look": (
+        verification,
+        "compare_with_plan",
+        lambda: dying(verification.compare_with_plan, after=True),
+        "",
+    ),
     "before sent is committed": (engine, "move_step", lambda: at_state(StepState.SENT, after=False), ""),
     "sent committed, socket not open": (gateway, "call", lambda: dying(gateway.call, after=False), ""),
     "refused before the commit": (engine, "_not_done", lambda: dying(engine._not_done, after=False), "fail_before"),

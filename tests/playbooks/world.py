@@ -30,7 +30,13 @@ REOPEN = ("crm", "case.reopen", {"case": "CLOSED", "status": "Working"})
 OPEN = (
     "crm",
     "case.open",
-    {"account": "ACCOUNT", "subject": "Shipped from elsewhere", "description": "…", "order": ORDER, "type": "Back order"},
+    {
+        "account": "ACCOUNT",
+        "subject": "Shipped from elsewhere",
+        "description": "…",
+        "order": ORDER,
+        "type": "Back order",
+    },
 )
 WRITES = {"patch": CHARGED, "action": CREDIT, "hold": RELEASE, "price": PRICE}
 CRM_WRITES = {"marker": COMMENT, "stamped": CLOSE, "reopen": REOPEN, "upsert": OPEN}
@@ -116,7 +122,9 @@ class World:
 
     def meant(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Put the made ids into parameters."""
-        return {name: self.ids.get(value, value) if isinstance(value, str) else value for name, value in parameters.items()}
+        return {
+            name: self.ids.get(value, value) if isinstance(value, str) else value for name, value in parameters.items()
+        }
 
 
 @contextmanager
@@ -136,7 +144,8 @@ def running_world(folder: Path) -> Iterator[World]:
 def make_incident(status: Status = Status.DIAGNOSED, **changes: Any) -> Incident:
     """An incident about the small business's order, in any status, due now."""
     kind, _ = ExceptionKind.objects.get_or_create(
-        code="test_kind", defaults={"label": "Test", "domain": "billing", "entity_type": "order", "definition": {"title": "Freight"}}
+        code="test_kind",
+        defaults={"label": "Test", "domain": "billing", "entity_type": "order", "definition": {"title": "Freight"}},
     )
     now = db_now()
     values: dict[str, Any] = {
@@ -166,7 +175,13 @@ def make_playbook(steps: list[dict[str, Any]], slug: str = "mend", **definition:
     number = playbook.versions.count() + 1
     playbook.versions.update(active=False)
     return PlaybookVersion.objects.create(
-        playbook=playbook, number=number, definition=text, digest=f"{slug}{number}", active=True, author="x", created_at=db_now()
+        playbook=playbook,
+        number=number,
+        definition=text,
+        digest=f"{slug}{number}",
+        active=True,
+        author="x",
+        created_at=db_now(),
     )
 
 
@@ -186,7 +201,7 @@ def make_plan(world: World, incident: Incident, *writes: tuple[str, str, Mapping
     definition = PlaybookDefinition.model_validate(version.definition)
     drafted = [planning._draft(incident, step, {}, "system:loop") for step in definition.steps]
     choice = Choice("mend", {}, candidates=["mend"])
-    plan = planning._store(incident, version, definition, choice, drafted, {}, "")
+    plan = planning._store(incident, version, choice, drafted, rationale="Because it is wrong.")
     if changes:
         Plan.objects.filter(pk=plan.pk).update(**changes)
         plan.refresh_from_db()

@@ -1,0 +1,253 @@
+"""Verbs about connections: the only writers of ``Connection`` and ``EmergencyStop``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from pydantic import ValidationError
+
+from audit.actions import record
+from audit.clock import db_now
+from audit.errors import Invalid, Refusal
+from connectors import gateway, registry, vault
+from connectors.base import Connector, Health, Write
+from connectors.models import Connection, EmergencyStop
+from connectors.webhooks import hook_digest
+
+SHORTEST_HOOK_SECRET = 16
+# What a person or a file may set, beside the secrets.
+COLUMNS = ("label", "config", "operations", "enabled", "poll", "owner")
+
+
+class NothingStopped(Refusal):
+    """There is no emergency stop to end."""
+
+    code = "nothing_stopped"
+
+
+def create_connection(
+    slug: str,
+    kind: str,
+    *,
+    actor: str,
+    secrets: Mapping[str, str] | None = None,
+    hook_secret: str = "",
+    reason: str = "",
+    **columns: Any,
+) -> Connection:
+    """Configure a new system. Raises ``Invalid`` with a message per field; nothing is called yet."""
+    if Connection.objects.filter(slug=slug).exists():
+        raise Invalid(f"There is a connection {slug} already.", {"slug": ["Taken."]})
+    connection = Connection(slug=slug, kind=kind, label=columns.pop("label", "") or slug)
+    return _save(connection, columns, secrets or {}, hook_secret, actor=actor, reason=reason)
+
+
+def update_connection(
+    connection: Connection,
+    *,
+    actor: str,
+    secrets: Mapping[str, str] | None = None,
+    hook_secret: str = "",
+    reason: str = "",
+    **columns: Any,
+) -> Connection:
+    """Change a connection. A secret that is not named stays as it is. Raises ``Invalid``."""
+    return _save(connection, columns, secrets or {}, hook_secret, actor=actor, reason=reason)
+
+
+def set_secret(connection: Connection, name: str, value: str, *, actor: str, reason: str = "") -> Connection:
+    """Seal one secret; a blank value removes it. Raises ``Invalid`` for a name that the kind does not have."""
+    return _save(connection, {}, {name: value}, "", actor=actor, reason=reason)
+
+
+@transaction.atomic
+def _save(
+    connection: Connection,
+    columns: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    hook_secret: str,
+    *,
+    actor: str,
+    reason: str,
+) -> Connection:
+    fresh = connection.pk is None
+    before = {} if fresh else described(connection)
+    unknown = set(columns) - set(COLUMNS)
+    if unknown:
+        raise Invalid(f"A connection has no {min(unknown)}.", {min(unknown): ["Unknown."]})
+    for name, value in columns.items():
+        setattr(connection, name, value)
+    connection.config = valid_config(connection.kind, connection.config)
+    connection.operations = valid_operations(_kind(connection.kind), connection.operations)
+    connection.__dict__["_change_reason"] = reason[:100]  # simple_history reads it
+    _check_secrets(connection, secrets, hook_secret)
+    if fresh:
+        connection.save()
+    for name, value in secrets.items():
+        _put_secret(connection, name, value)
+    if hook_secret:
+        connection.hook_secret_digest = hook_digest(hook_secret)
+    if not fresh or secrets or hook_secret:
+        connection.save(update_fields=["label", "config", "operations", "enabled", "poll", "owner", "secrets",
+                                       "hook_secret_digest"])  # fmt: skip
+    _enter(connection, before, secrets, hook_secret, actor=actor, reason=reason, fresh=fresh)
+    return connection
+
+
+def _put_secret(connection: Connection, name: str, value: str) -> None:
+    if value:
+        connection.secrets = {**connection.secrets, name: vault.seal(connection, name, value)}
+    else:
+        connection.secrets = {key: sealed for key, sealed in connection.secrets.items() if key != name}
+
+
+def valid_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a kind's configuration with its defaults filled in. Raises ``Invalid`` with a message per field."""
+    try:
+        valid = _kind(kind).config.model_validate(dict(config))
+    except ValidationError as invalid:
+        errors: dict[str, list[str]] = {}
+        for error in invalid.errors():
+            errors.setdefault(".".join(map(str, error["loc"])) or "config", []).append(error["msg"])
+        raise Invalid(f"The configuration is not valid: {', '.join(errors)}.", errors) from None
+    return valid.model_dump(mode="json")
+
+
+def _kind(kind: str) -> type[Connector]:
+    if kind not in registry.KINDS:
+        known = ", ".join(sorted(registry.KINDS))
+        raise Invalid(f"There is no kind {kind}; known are {known}.", {"kind": [f"Choose one of {known}."]})
+    return registry.KINDS[kind]
+
+
+def valid_operations(kind: type[Connector], wanted: Sequence[str]) -> list[str]:
+    """Return the write operations that ``wanted`` names; ``["*"]`` stands for all. Raises ``Invalid``."""
+    writes = {item.name for item in kind.operations if isinstance(item, Write)}
+    # "*" is written out: a later version's new write is not allowed by an old decision.
+    names = sorted(writes) if list(wanted) == ["*"] else list(dict.fromkeys(wanted))
+    unknown = sorted(set(names) - writes)
+    if unknown:
+        raise Invalid(
+            f"{kind.slug} has no write operation {', '.join(unknown)}.",
+            {"operations": [f"Unknown: {', '.join(unknown)}. Reads are always allowed and are not listed."]},
+        )
+    return names
+
+
+def _check_secrets(connection: Connection, secrets: Mapping[str, str], hook_secret: str) -> None:
+    unknown = sorted(set(secrets) - _kind(connection.kind).secrets)
+    if unknown:
+        raise Invalid(f"{connection.kind} has no secret {unknown[0]}.", {unknown[0]: ["Unknown."]})
+    if hook_secret and len(hook_secret) < SHORTEST_HOOK_SECRET:
+        raise Invalid(
+            "The hook's secret is too short.", {"hook_secret": [f"Use at least {SHORTEST_HOOK_SECRET} letters."]}
+        )
+
+
+def described(connection: Connection) -> dict[str, Any]:
+    """Return a connection as the ledger tells of it: secrets only as set or not set."""
+    kind = registry.KINDS.get(connection.kind)
+    names = kind.secrets if kind else frozenset(connection.secrets)
+    return {
+        "label": connection.label,
+        "config": connection.config,
+        "operations": connection.operations,
+        "enabled": connection.enabled,
+        "poll": connection.poll,
+        "owner": connection.owner.get_username() if connection.owner else "",
+        "hook_secret": "set" if connection.hook_secret_digest else "not set",
+        **{f"secret {name}": "set" if name in connection.secrets else "not set" for name in sorted(names)},
+    }
+
+
+def _enter(
+    connection: Connection,
+    before: dict[str, Any],
+    secrets: Mapping[str, str],
+    hook_secret: str,
+    *,
+    actor: str,
+    reason: str,
+    fresh: bool,
+) -> None:
+    after = described(connection)
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    renewed = sorted([*secrets, *(["hook_secret"] if hook_secret else [])])
+    if not fresh and not changed and not renewed:
+        return
+    record(
+        "connection.added" if fresh else "connection.changed",
+        actor=actor,
+        target=connection,
+        reason=reason,
+        before={name: before[name] for name in changed if name in before},
+        after=changed,
+        data={"name": connection.slug, **({"secrets_renewed": renewed} if renewed else {})},
+    )
+
+
+def test_connection(connection: Connection, *, actor: str) -> Health:
+    """Try a connection and keep what came of it; never raises because of the other system."""
+    health = gateway.check(connection, actor=actor)
+    with transaction.atomic():
+        connection.health = "ok" if health.ok else "failing"
+        connection.health_message = health.message
+        connection.checked_at = db_now()
+        Connection.objects.filter(pk=connection.pk).update(
+            health=connection.health, health_message=health.message, checked_at=connection.checked_at
+        )
+        record(
+            "connection.tested",
+            actor=actor,
+            target=connection,
+            data={"name": connection.slug, "ok": health.ok, "message": health.message[:500]},
+        )
+    return health
+
+
+@transaction.atomic
+def stop_everything(*, reason: str, actor: str, connection: Connection | None = None) -> EmergencyStop:
+    """Let nothing be written to any other system, or to one connection, until ``resume``. Raises ``Invalid``."""
+    if not reason.strip():
+        raise Invalid("Say why everything must stop.", {"reason": ["Required."]})
+    standing = EmergencyStop.objects.filter(connection=connection, ended_at=None).first()
+    if standing is not None:
+        return standing
+    stop = EmergencyStop.objects.create(connection=connection, reason=reason.strip(), actor=actor)
+    record("stop.started", actor=actor, target=stop, reason=stop.reason, data={"connection": _slug(connection)})
+    return stop
+
+
+@transaction.atomic
+def resume(*, reason: str, actor: str, connection: Connection | None = None) -> int:
+    """End the emergency stop of everything, or of one connection; says how many ended. Raises ``NothingStopped``."""
+    if not reason.strip():
+        raise Invalid("Say why it may go on.", {"reason": ["Required."]})
+    ended = 0
+    for stop in EmergencyStop.objects.filter(connection=connection, ended_at=None):
+        ended += EmergencyStop.objects.filter(pk=stop.pk, ended_at=None).update(ended_at=db_now())
+        record("stop.ended", actor=actor, target=stop, reason=reason.strip(), data={"connection": _slug(connection)})
+    if not ended:
+        raise NothingStopped("No emergency stop is active there.")
+    return ended
+
+
+def _slug(connection: Connection | None) -> str:
+    return connection.slug if connection else "all"
+
+
+def stopped(connection: Connection | None = None) -> EmergencyStop | None:
+    """Return the emergency stop that holds for everything or for ``connection``, or ``None``."""
+    stops = EmergencyStop.objects.filter(ended_at=None).order_by("started_at")
+    return next((stop for stop in stops if stop.connection_id in (None, getattr(connection, "pk", None))), None)
+
+
+def owner_named(username: str) -> User | None:
+    """Return the person of that name, or ``None`` for a blank one. Raises ``Invalid``."""
+    if not username:
+        return None
+    owner = User.objects.filter(username=username).first()
+    if owner is None:
+        raise Invalid(f"There is no user {username}.", {"owner": [f"There is no user {username}."]})
+    return owner

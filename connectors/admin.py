@@ -1,0 +1,200 @@
+"""Configure and try connections, read what was called and what arrived, stop everything."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
+
+from audit.admin import AuditedAdmin, ReadOnlyAdmin
+from audit.errors import Refusal
+from connectors import actions, registry
+from connectors.base import Connector, Health
+from connectors.forms import fieldsets_for, form_for
+from connectors.models import Call, Connection, Delivery, EmergencyStop
+
+
+@admin.register(Connection)
+class ConnectionAdmin(AuditedAdmin):
+    """One form per kind, drawn from what the kind declares; secrets show as set or not set."""
+
+    list_display = ("slug", "kind", "label", "enabled", "health", "checked_at", "owner")
+    list_filter = ("kind", "enabled", "health")
+    search_fields = ("slug", "label")
+    actions = ("test_now",)
+    change_form_template = "admin/connectors/connection/change_form.html"
+
+    def _kind(self, request: HttpRequest, obj: Connection | None) -> type[Connector]:
+        slug = obj.kind if obj else request.GET.get("kind", "")
+        if slug not in registry.KINDS:
+            raise Http404(f"There is no kind {slug}.")
+        return registry.KINDS[slug]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Ask for the kind first, then show its form."""
+        if request.GET.get("kind") in registry.KINDS:
+            return super().add_view(request, form_url, extra_context)
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        kinds = [(kind.slug, kind.label, (kind.__doc__ or "").strip()) for kind in registry.KINDS.values()]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Which system?",
+            "opts": self.model._meta,
+            "kinds": kinds,
+        }
+        return TemplateResponse(request, "admin/connectors/connection/choose_kind.html", context)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form of the connection's kind."""
+        return form_for(self._kind(request, obj))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Group the fields, and show the connection's state where there is one."""
+        fieldsets = fieldsets_for(self._kind(request, obj))
+        if obj is not None:
+            state = ("health", "health_message", "checked_at", "not_before", "polled_until")
+            fieldsets.insert(1, ("State", {"fields": list(state)}))
+        return fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Keep the slug once playbooks may use it, and the state always."""
+        return () if obj is None else (
+            "slug", "health", "health_message", "checked_at", "not_before", "polled_until"
+        )  # fmt: skip
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Hand what was entered to the action, which also enters it in the ledger."""
+        entered = form.cleaned_data
+        columns = {name: entered[name] for name in ("label", "enabled", "poll", "owner", "operations")}
+        shared: dict[str, Any] = {
+            "actor": request.user.get_username(),
+            "secrets": form.new_secrets(),
+            "hook_secret": entered["hook_secret"],
+            "reason": entered.get("change_reason", ""),
+            "config": form.chosen_config(),
+            **columns,
+        }
+        if change:
+            actions.update_connection(Connection.objects.get(pk=obj.pk), **shared)
+            return
+        made = actions.create_connection(entered["slug"], form.kind_class.slug, **shared)
+        obj.pk, obj.kind = made.pk, made.kind
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Do nothing more: there are no inlines, and the action has written the ledger."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address of the button."""
+        test = path("<int:pk>/test/", self.admin_site.admin_view(require_POST(self.test_view)), name="connection-test")
+        return [test, *super().get_urls()]
+
+    def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Try one connection and show what was tried and what came back."""
+        connection = self.get_object(request, str(pk))
+        if connection is None:
+            raise Http404
+        if not self.has_change_permission(request, connection):
+            raise PermissionDenied
+        self._test(request, connection)
+        return HttpResponseRedirect(reverse("admin:connectors_connection_change", args=[pk]))
+
+    @admin.action(description="Test connection", permissions=["change"])
+    def test_now(self, request: HttpRequest, queryset: Any) -> None:
+        """Try the chosen connections."""
+        for connection in queryset:
+            self._test(request, connection)
+
+    def _test(self, request: HttpRequest, connection: Connection) -> Health:
+        health = actions.test_connection(connection, actor=request.user.get_username())
+        level = messages.SUCCESS if health.ok else messages.ERROR
+        tried = "; ".join(health.tried)
+        self.message_user(request, f"{connection.slug}: {health.message} Tried: {tried}.", level)
+        return health
+
+
+class StopForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Stop, or say why it may go on."""
+
+    end_reason = forms.CharField(
+        required=False, label="Why it may go on", help_text="Fill this in and save to end the stop."
+    )
+
+    class Meta:
+        model = EmergencyStop
+        fields: ClassVar = ["connection", "reason"]
+
+
+@admin.register(EmergencyStop)
+class EmergencyStopAdmin(ReadOnlyAdmin):
+    """Adding one stops every write at once, everywhere or for one connection; it is ended with a reason."""
+
+    form = StopForm
+    list_display = ("__str__", "reason", "actor", "started_at", "ended_at")
+    list_filter = ("ended_at",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Ask Django's own permission: this is the one row that may be added here."""
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let a running stop be ended; an ended one is history."""
+        return admin.ModelAdmin.has_change_permission(self, request, obj) and (obj is None or obj.ended_at is None)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Ask for the reason of the stop, or of its end."""
+        shown = ("connection", "reason")
+        return shown if obj is None else (*shown, "actor", "started_at", "ended_at", "end_reason")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Keep what was said when it was stopped."""
+        return () if obj is None else ("connection", "reason", "actor", "started_at", "ended_at")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Stop or resume by the action, which enters it in the ledger."""
+        actor = request.user.get_username()
+        try:
+            if change:
+                if form.cleaned_data["end_reason"]:
+                    actions.resume(reason=form.cleaned_data["end_reason"], actor=actor, connection=obj.connection)
+                return
+            stop = actions.stop_everything(reason=obj.reason, actor=actor, connection=obj.connection)
+            obj.pk = stop.pk
+        except Refusal as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+
+
+@admin.register(Call)
+class CallAdmin(ReadOnlyAdmin):
+    """Every use of every operation, without secrets."""
+
+    list_display = (
+        "id",
+        "started_at",
+        "connection",
+        "operation",
+        "direction",
+        "actor",
+        "outcome",
+        "status",
+        "requests",
+    )
+    list_filter = ("connection", "direction", "outcome")
+    search_fields = ("effect_key", "operation", "request_id", "=incident_id")
+    list_select_related = ("connection",)
+    show_full_result_count = False
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """What other systems told us, as it came, and what became of it."""
+
+    list_display = ("id", "received_at", "connection", "event", "external_id", "processed_at", "outcome")
+    list_filter = ("connection", "outcome", "event")
+    search_fields = ("=external_id", "event")
+    list_select_related = ("connection",)
+    show_full_result_count = False

@@ -1,0 +1,124 @@
+"""The connection form, drawn from what its kind declares: one field per setting, per secret, per write operation."""
+
+from enum import Enum
+from typing import Any, ClassVar
+
+from django import forms
+from pydantic.fields import FieldInfo
+
+from audit.admin import ReasonForm
+from audit.errors import Invalid
+from connectors import actions
+from connectors.base import Connector, Write
+from connectors.models import Connection
+
+CONFIG, SECRET = "config_", "secret_"
+
+
+class ConnectionForm(ReasonForm):
+    """What every kind has. ``form_for`` adds what one kind needs."""
+
+    kind_class: ClassVar[type[Connector]]
+    operations = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Writes that may be used",
+        help_text="Reads are always allowed. A write that is not chosen is refused, whatever a playbook says.",
+    )
+    hook_secret = forms.CharField(
+        required=False,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+        label="Hook secret",
+    )
+
+    class Meta:
+        model = Connection
+        fields: ClassVar = ["slug", "label", "enabled", "poll", "owner"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        connection = self.instance
+        self.fields["operations"].choices = [  # type: ignore[attr-defined]
+            (item.name, f"{item.label} ({item.name})") for item in self.kind_class.operations if isinstance(item, Write)
+        ]
+        self.initial["operations"] = connection.operations
+        self.fields["hook_secret"].help_text = _kept(bool(connection.hook_secret_digest)) + " At least 16 letters."
+        for name in self.kind_class.config.model_fields:
+            if connection.pk and name in connection.config:
+                self.initial[CONFIG + name] = connection.config[name]
+        for name in self.kind_class.secrets:
+            self.fields[SECRET + name].help_text = _kept(name in connection.secrets)
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the settings against the kind's own schema, and say what is wrong beside the field."""
+        cleaned = super().clean() or self.cleaned_data
+        try:
+            actions.valid_config(self.kind_class.slug, self.chosen_config())
+        except Invalid as invalid:
+            for name, messages in invalid.errors.items():
+                self.add_error(CONFIG + name if CONFIG + name in self.fields else None, messages)
+        secret = cleaned.get("hook_secret") or ""
+        if secret and len(secret) < actions.SHORTEST_HOOK_SECRET:
+            self.add_error("hook_secret", f"Use at least {actions.SHORTEST_HOOK_SECRET} letters.")
+        return cleaned
+
+    def chosen_config(self) -> dict[str, Any]:
+        """Return the settings as they were entered; what was left blank takes its default."""
+        entered = {name: self.cleaned_data.get(CONFIG + name) for name in self.kind_class.config.model_fields}
+        return {name: value for name, value in entered.items() if value not in (None, "")}
+
+    def new_secrets(self) -> dict[str, str]:
+        """Return the secrets that were entered; a blank one stays as it is."""
+        entered = {name: self.cleaned_data.get(SECRET + name) or "" for name in self.kind_class.secrets}
+        return {name: value for name, value in entered.items() if value}
+
+
+def form_for(kind: type[Connector]) -> type[ConnectionForm]:
+    """Return the form class of one kind."""
+    fields: dict[str, Any] = {CONFIG + name: field_of(info, name) for name, info in kind.config.model_fields.items()}
+    for name in sorted(kind.secrets):
+        widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
+        fields[SECRET + name] = forms.CharField(required=False, widget=widget, label=_titled(name), strip=True)
+    return type(f"{kind.__name__}Form", (ConnectionForm,), {**fields, "kind_class": kind})
+
+
+def field_of(info: FieldInfo, name: str) -> forms.Field:
+    """Draw one setting: a box for yes and no, a list for a choice, a number, or a text."""
+    shared: dict[str, Any] = {"label": info.title or _titled(name), "help_text": info.description or ""}
+    default = None if info.is_required() else info.get_default()
+    kind = info.annotation
+    if kind is bool:
+        return forms.BooleanField(required=False, initial=default, **shared)
+    shared |= {"required": info.is_required(), "initial": default}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return forms.ChoiceField(choices=[(item.value, _titled(str(item.value))) for item in kind], **shared)
+    if kind is int:
+        return forms.IntegerField(**shared)
+    if kind is float:
+        return forms.FloatField(**shared)
+    return forms.CharField(widget=forms.TextInput(attrs={"class": "vTextField"}), **shared)
+
+
+def fieldsets_for(kind: type[Connector]) -> list[tuple[str | None, dict[str, Any]]]:
+    """Group the form: what it is, where it is, who signs in, what it may do."""
+    return [
+        (None, {"fields": ["slug", "label", "owner", "enabled"]}),
+        (kind.label, {"fields": [CONFIG + name for name in kind.config.model_fields]}),
+        (
+            "Secrets",
+            {
+                "fields": [*(SECRET + name for name in sorted(kind.secrets)), "hook_secret"],
+                "description": "Sealed before they are stored and never shown again: only whether they are set.",
+            },
+        ),
+        ("What it may do", {"fields": ["operations", "poll"]}),
+        ("Why", {"fields": ["change_reason"]}),
+    ]
+
+
+def _kept(is_set: bool) -> str:
+    return "Set. Leave blank to keep it." if is_set else "Not set."
+
+
+def _titled(name: str) -> str:
+    return name.replace("_", " ").capitalize()

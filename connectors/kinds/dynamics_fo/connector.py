@@ -1,0 +1,192 @@
+"""Dynamics 365 Finance & Operations: OData entities, bound actions, business events in."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, field_validator
+
+from connectors import credentials
+from connectors.answers import Explained
+from connectors.base import Arguments, Health, Inbound, NotFound, Read, Record, Unanswered, Write, Written
+from connectors.credentials import Token
+from connectors.kinds.dynamics_fo import events, odata
+from connectors.kinds.dynamics_fo.odata import COMPANY, NAMESPACE
+from connectors.kinds.dynamics_fo.reads import QUERIES, READS
+from connectors.kinds.dynamics_fo.writes import SENDINGS, WRITES, Sending
+from connectors.rest import RestConnector, before_writing
+from connectors.transport import Reply
+
+MOST_PAGES = 50
+NO_ETAG = "*"
+
+
+class DynamicsFOConfig(Arguments):
+    """Where the environment is and who signs in."""
+
+    environment_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+        title="Environment URL", description="The root, such as https://contoso.operations.dynamics.com"
+    )
+    tenant: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = Field(
+        title="Tenant", description="The Microsoft Entra tenant's id or domain."
+    )
+    client_id: Annotated[str, StringConstraints(min_length=1)] = Field(
+        title="Client id",
+        description="The app registration; inside F&O it must be registered too, and mapped to a user.",
+    )
+    authority: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+        default="https://login.microsoftonline.com", title="Sign-in address"
+    )
+    page_size: int = Field(default=500, ge=1, le=10_000, title="Page size")
+
+    @field_validator("environment_url", "authority")
+    @classmethod
+    def without_slash(cls, value: str) -> str:
+        """Cut the trailing slash: with it the token is for another audience, and F&O rejects it."""
+        return value.rstrip("/")
+
+
+class DynamicsFO(RestConnector):
+    """Sales, invoices, credit and stock of Dynamics 365 F&O; marker fields make a lost answer findable."""
+
+    slug = "dynamics_fo"
+    label = "Dynamics 365 F&O"
+    config = DynamicsFOConfig
+    secrets = frozenset({"client_secret"})
+    operations = (*READS, *WRITES)
+    settings: DynamicsFOConfig
+
+    # --- the four verbs --------------------------------------------------------------------------
+    def check(self) -> Health:
+        """Sign in, then read one customer in any company."""
+        tried = [f"POST {self._token_url()}"]
+        self.token()
+        url = self._url("CustomersV3")
+        tried.append(f"GET {url}?$top=1")
+        rows = self._page(url, {"cross-company": "true", "$top": "1"})["value"]
+        seen = "one customer was read" if rows else "signed in, but no customer is visible to this user"
+        return Health(ok=True, tried=tuple(tried), message=f"Connected; {seen}.")
+
+    def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
+        """Cut business events out of their envelopes."""
+        return events.inbound(body)
+
+    def read(self, operation: Read, arguments: Any) -> list[Record]:
+        """Fetch by key or by filter, always across companies."""
+        return self.look(operation.name, **arguments.model_dump())
+
+    def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
+        """Send a bound action or a PATCH, with the effect key in a header and, for actions, as Reference."""
+        sending = SENDINGS[operation.name]
+        with before_writing():
+            address = self._address(sending, arguments)
+        headers = {"If-Match": version or NO_ETAG}
+        if sending.action:
+            url = f"{self._url(address)}/{NAMESPACE}.{sending.action}"
+            body: dict[str, Any] = {"Reason": arguments.reason, "Reference": effect_key}
+            method = "POST"
+        else:
+            url, method = self._url(address), "PATCH"
+            value = getattr(arguments, sending.argument)
+            body = {sending.field: float(value) if isinstance(value, Decimal) else value}
+        reply = self.send(
+            method, url, params={"cross-company": "true"}, json=body, headers=headers, effect_key=effect_key
+        )
+        return Written(
+            version=reply.headers.get("etag", ""), result=self._said(reply), request_id=self.trace.request_id
+        )
+
+    # --- reading, also for what writes look at ----------------------------------------------------
+    def look(self, name: str, **arguments: Any) -> list[Record]:
+        """Fetch the records of a declared read."""
+        query = QUERIES[name]
+        fields = {field: arguments[argument] for argument, field in query.fields.items()}
+        if query.single:
+            found = self.one(query.entity, fields)
+            return [found] if found else []
+        return self._list(query.entity, odata.equal(fields))
+
+    def one(self, entity: str, key: Mapping[str, Any]) -> Record | None:
+        """Fetch one record by its key; ``None`` where there is none."""
+        try:
+            reply = self.send("GET", self._url(odata.address(entity, key)), params={"cross-company": "true"})
+        except NotFound:
+            return None
+        row = self.content(reply)
+        if not isinstance(row, dict) or COMPANY not in row:
+            raise Unanswered(f"{self.label} answered with something that is no record.", status=reply.status)
+        return odata.record(self.name, self.settings.environment_url, entity, row)
+
+    def notes(self, company: str, reference: str) -> list[Record]:
+        """Fetch the credit notes of one company that carry a reference."""
+        fields = {COMPANY: company, "CustomerReference": reference}
+        return self._list("FreeTextInvoiceHeaders", odata.equal(fields))
+
+    def _list(self, entity: str, where: str) -> list[Record]:
+        """Fetch all that a filter finds, following the server's pages."""
+        url, params = self._url(entity), {"cross-company": "true", "$filter": where}
+        records: list[Record] = []
+        for _ in range(MOST_PAGES):
+            page = self._page(url, params)
+            rows = page["value"]
+            records += [odata.record(self.name, self.settings.environment_url, entity, row) for row in rows]
+            url, params = str(page.get("@odata.nextLink") or ""), {}
+            if not url:
+                return records
+            if not url.startswith(f"{self.settings.environment_url}/data/"):
+                # The token goes with the request: it is not handed to whatever a page names.
+                raise Unanswered(f"{self.label} continues its list at another address.", code="paging")
+        raise Unanswered(f"{self.label} lists more than {MOST_PAGES} pages of {entity}.", code="paging")
+
+    def _page(self, url: str, params: Mapping[str, str]) -> dict[str, Any]:
+        headers = {"OData-Version": "4.0", "Prefer": f"odata.maxpagesize={self.settings.page_size}"}
+        reply = self.send("GET", url, params=params or None, headers=headers)
+        page = self.content(reply)
+        rows = page.get("value") if isinstance(page, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise Unanswered(f"{self.label} answered with something that is no list.", status=reply.status)
+        return {"value": rows, "@odata.nextLink": page.get("@odata.nextLink")}
+
+    # --- addresses, tokens, errors ----------------------------------------------------------------
+    def _address(self, sending: Sending, arguments: Any) -> str:
+        if sending.key:
+            return odata.address(sending.entity, {f: getattr(arguments, name) for f, name in sending.key.items()})
+        notes = self.notes(arguments.company, arguments.reference)
+        if len(notes) != 1:
+            problem = "no credit note" if not notes else f"{len(notes)} credit notes"
+            raise NotFound(f"{self.label} has {problem} with the reference {arguments.reference}.", status=404)
+        return odata.address(sending.entity, notes[0].fields)
+
+    def _url(self, address: str) -> str:
+        return f"{self.settings.environment_url}/data/{address}"
+
+    def _token_url(self) -> str:
+        return f"{self.settings.authority}/{self.settings.tenant}/oauth2/v2.0/token"
+
+    def token_key(self) -> str:
+        """The token depends on the environment, the app and its secret."""
+        config = self.settings
+        return credentials.key_of(
+            self.slug, config.authority, config.tenant, config.environment_url, config.client_id,
+            self.secret("client_secret"),
+        )  # fmt: skip
+
+    def fetch_token(self) -> Token:
+        """Sign in with client credentials; the scope is the environment root with one slash before ``.default``."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.settings.client_id,
+            "client_secret": self.secret("client_secret"),
+            "scope": f"{self.settings.environment_url}/.default",
+        }
+        return self.token_of(self.ask_for_token(self._token_url(), form))
+
+    def explain(self, reply: Reply) -> Explained:
+        """Read the Infolog."""
+        return odata.explain(reply)
+
+    def _said(self, reply: Reply) -> dict[str, Any]:
+        if reply.status == 204 or not reply.body:
+            return {}
+        value = self.content(reply)
+        return {"value": value["value"]} if isinstance(value, dict) and "value" in value else {}

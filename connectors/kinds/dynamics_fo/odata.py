@@ -1,0 +1,99 @@
+"""OData as F&O speaks it: literals, keys, records, and the text of its errors."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from connectors.answers import Explained
+from connectors.base import Record
+from connectors.transport import Reply
+
+NAMESPACE = "Microsoft.Dynamics.DataEntities"
+COMPANY = "dataAreaId"
+# F&O has no empty date: 1900-01-01 stands for nothing.
+NO_DATE = re.compile(r"1900-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?\Z")
+_LOCKED = ("locked by user", "is locked by", "update conflict occurred", "deadlock")
+_MISSING = ("no resources were found", "resource not found", "record not found")
+
+# The key of each entity set, in the order in which a key is written, after dataAreaId.
+KEYS: dict[str, tuple[str, ...]] = {
+    "CustomersV3": ("CustomerAccount",),
+    "SalesOrderHeadersV2": ("SalesOrderNumber",),
+    "SalesOrderLines": ("InventoryLotId",),
+    "SalesOrderCharges": ("SalesOrderNumber", "ChargeLineNumber"),
+    "FreightRates": ("CarrierCode", "DeliveryModeCode"),
+    "SalesPriceAgreements": ("ContractId", "ItemNumber"),
+    "WarehousesOnHand": ("ItemNumber", "WarehouseId"),
+    "SalesInvoiceHeadersV2": ("InvoiceNumber",),
+    "SalesInvoiceLines": ("InvoiceNumber", "LineNumber"),
+    "SalesOrderConfirmations": ("ConfirmationId",),
+    "PackingSlips": ("PackingSlipId",),
+    "CustomerPayments": ("PaymentId",),
+    "FreeTextInvoiceHeaders": ("InvoiceIdentifier",),
+    "FiscalPeriods": ("PeriodName",),
+}
+
+
+def literal(value: Any) -> str:
+    """Write a value as an OData literal. Texts are quoted and their quotes doubled; numbers stand bare."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | Decimal):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def equal(fields: Mapping[str, Any]) -> str:
+    """Write a filter that asks for all of ``fields``. A wildcard would match other records: it is refused."""
+    for name, value in fields.items():
+        if isinstance(value, str) and "*" in value:
+            raise ValueError(f"{name} must not hold an asterisk: F&O would read it as a wildcard.")
+    return " and ".join(f"{name} eq {literal(value)}" for name, value in fields.items())
+
+
+def address(entity: str, key: Mapping[str, Any]) -> str:
+    """Write the path of one record, such as ``SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000697')``."""
+    parts = ",".join(name + "=" + quote(literal(key[name]), safe="'") for name in (COMPANY, *KEYS[entity]))
+    return f"{entity}({parts})"
+
+
+def record(system: str, root: str, entity: str, row: Mapping[str, Any]) -> Record:
+    """Make a record of a row as it came: without OData's own members, an empty date as nothing."""
+    fields = {name: _value(value) for name, value in row.items() if not name.startswith("@") and "@odata." not in name}
+    key = {name: row.get(name, "") for name in (COMPANY, *KEYS[entity])}
+    return Record(
+        system=system,
+        entity=entity,
+        key="/".join(str(part) for part in key.values()),
+        version=str(row.get("@odata.etag", "")),
+        fields=fields,
+        url=f"{root}/data/{address(entity, key)}?cross-company=true",
+    )
+
+
+def _value(value: Any) -> Any:
+    return None if isinstance(value, str) and NO_DATE.match(value) else value
+
+
+def explain(reply: Reply) -> Explained:
+    """Read the useful text: the Infolog in ``innererror``; a stack trace is never shown to anybody."""
+    error = reply.json()["error"]
+    inner = error.get("innererror") or error.get("innerError") or {}
+    text = str(inner.get("message") or error.get("message") or "")
+    _, mark, log = text.partition("Infolog:")
+    entries = [entry.strip() for entry in (log if mark else text).split(";")]
+    # "Update has been canceled." follows every failure and explains none.
+    told = [entry for entry in entries if entry and "has been cancel" not in entry.lower()]
+    message = "; ".join(told or entries)
+    low = message.lower()
+    return Explained(
+        message=message,
+        code=str(error.get("code") or ""),
+        locked=any(mark in low for mark in _LOCKED),
+        missing=any(mark in low for mark in _MISSING),
+    )

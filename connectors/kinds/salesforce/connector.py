@@ -1,0 +1,318 @@
+"""Salesforce: objects, SOQL, external-id upsert, composite reads, polling by change stamp."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, StringConstraints, field_validator
+
+from connectors import credentials
+from connectors.answers import Explained
+from connectors.base import (
+    Arguments,
+    Blocked,
+    Health,
+    Inbound,
+    NotFound,
+    Read,
+    Record,
+    Refused,
+    Unanswered,
+    VersionConflict,
+    Write,
+    Written,
+)
+from connectors.credentials import Token
+from connectors.kinds.salesforce import effects, soql
+from connectors.kinds.salesforce.operations import KEY_FIELD, READS, WRITES
+from connectors.rest import RestConnector, before_writing
+from connectors.transport import Reply
+
+MOST_PAGES = 25
+COMPOSITE = 25
+# Rows become visible in the order of their commits, not of their stamps: looking back a little finds the late ones.
+OVERLAP = timedelta(minutes=2)
+STAMPS = ["CreatedDate", "LastModifiedDate", "SystemModstamp"]
+FIELDS: dict[str, list[str]] = {
+    "Account": ["Id", "Name", "AccountNumber", "Region__c", *STAMPS],
+    "Case": [
+        "Id", "CaseNumber", "Subject", "Description", "Status", "Priority", "AccountId", "Order_Number__c",
+        "Invoice_Number__c", "Type", "Origin", "Business_Unit__c", "Region__c", KEY_FIELD, *STAMPS,
+    ],
+    "CaseComment": ["Id", "ParentId", "CommentBody", "IsPublished", *STAMPS],
+}  # fmt: skip
+
+
+class SalesforceConfig(Arguments):
+    """Where the org is and who signs in."""
+
+    login_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+        title="My Domain URL", description="Such as https://contoso.my.salesforce.com"
+    )
+    client_id: Annotated[str, StringConstraints(min_length=1)] = Field(
+        title="Client id", description="Of the external client app; it needs a run-as integration user."
+    )
+    api_version: Annotated[str, StringConstraints(pattern=r"^v\d{2,3}\.0$")] = Field(
+        default="v62.0", title="API version"
+    )
+    batch_size: int = Field(default=2000, ge=200, le=2000, title="Rows per page")
+    lookback_days: int = Field(default=30, ge=1, le=365, title="Days to look back at the first poll")
+    limit_pause_seconds: float = Field(
+        default=60, ge=1, le=3600, title="Pause at the request limit (s)",
+        description="Salesforce does not say how long to wait when the limit is reached.",
+    )  # fmt: skip
+
+    @field_validator("login_url")
+    @classmethod
+    def without_slash(cls, value: str) -> str:
+        """Cut the trailing slash: paths are appended."""
+        return value.rstrip("/")
+
+
+class Salesforce(RestConnector):
+    """Accounts and cases of Salesforce; external-id upserts make a repeated write harmless."""
+
+    slug = "salesforce"
+    label = "Salesforce"
+    config = SalesforceConfig
+    secrets = frozenset({"client_secret"})
+    operations = (*READS, *WRITES)
+    settings: SalesforceConfig
+
+    # --- the four verbs --------------------------------------------------------------------------
+    def check(self) -> Health:
+        """Sign in, then ask for the org's limits."""
+        self.token()
+        url = self._url("limits")
+        self.send("GET", url)
+        tried = (f"POST {self.settings.login_url}/services/oauth2/token", f"GET {url}")
+        return Health(ok=True, tried=tried, message="Connected.")
+
+    def poll(self, since: datetime | None) -> list[Inbound]:
+        """Give each case in each version it had; the overlap is harmless, because the version is in the id."""
+        start = since - OVERLAP if since else datetime.now(UTC) - timedelta(days=self.settings.lookback_days)
+        names = ", ".join(FIELDS["Case"])
+        query = f"SELECT {names} FROM Case WHERE SystemModstamp >= {soql.literal(start)} "  # noqa: S608
+        rows = self._query(query + "ORDER BY SystemModstamp, Id", "Case")
+        return [
+            Inbound(f"{row.key}:{row.version}", "record:Case", dict(row.fields), soql.moment_of(row.version))
+            for row in rows
+        ]
+
+    def read(self, operation: Read, arguments: Any) -> list[Record]:
+        """Fetch by id, by SOQL or several at once."""
+        if operation.name == "case.get":
+            return self.case(arguments.id)
+        if operation.name == "cases.by_order":
+            return self.cases({"Order_Number__c": arguments.order})
+        if operation.name == "cases.by_invoice":
+            return self.cases({"Invoice_Number__c": arguments.invoice})
+        if operation.name == "account.by_number":
+            return self._where("Account", {"AccountNumber": arguments.number})
+        if operation.name == "case_comments.list":
+            return self.comments(arguments.case)
+        return self._composite(arguments.requests)
+
+    def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
+        """Send one change in the way that its operation needs."""
+        name = operation.name
+        with before_writing():
+            self.token()  # addresses are built from the instance that the token names
+        if name == "case.comment":
+            body = {"ParentId": arguments.case, "CommentBody": arguments.text + effects.MARK.format(key=effect_key)}
+            return self._written(self.send("POST", self._object("CaseComment"), json=body, effect_key=effect_key))
+        if name == "case.uncomment":
+            return self._delete_comment(arguments, effect_key)
+        if name == "case.open":
+            return self._upsert(effect_key, effects.case_fields(arguments), effect_key)
+        if name == "case.close_by_key":
+            return self._upsert(arguments.key, {"Status": effects.CLOSED}, effect_key, update_only=True)
+        status = arguments.status if name == "case.reopen" else effects.CLOSED
+        headers = self._unchanged(arguments.case, version)
+        url = self._object("Case", arguments.case)
+        reply = self.send("PATCH", url, json={"Status": status}, headers=headers, effect_key=effect_key)
+        return self._written(reply)
+
+    # --- reading, also for what writes look at ----------------------------------------------------
+    def case(self, key: str) -> list[Record]:
+        """Fetch one case; empty where there is none."""
+        params = {"fields": ",".join(FIELDS["Case"])}
+        try:
+            row = self._row(self.send("GET", self._object("Case", key), params=params))
+        except NotFound:
+            return []
+        return [soql.record(self.name, self._object("Case"), row, "Case")]
+
+    def _row(self, reply: Reply) -> dict[str, Any]:
+        row = self.content(reply)
+        if not isinstance(row, dict):
+            raise Unanswered(f"{self.label} answered with something that is no record.", status=reply.status)
+        return row
+
+    def cases(self, where: Mapping[str, Any]) -> list[Record]:
+        """Fetch the cases that have all of ``where``."""
+        return self._where("Case", where)
+
+    def comments(self, case: str) -> list[Record]:
+        """Fetch a case's comments. Their text cannot be searched for, so all of them are read."""
+        return self._where("CaseComment", {"ParentId": case})
+
+    def _where(self, entity: str, where: Mapping[str, Any]) -> list[Record]:
+        return self._query(soql.select(entity, FIELDS[entity], where), entity)
+
+    def _query(self, query: str, entity: str) -> list[Record]:
+        """Run SOQL; ``nextRecordsUrl`` is a path, and ``done`` says when to stop."""
+        headers = {"Sforce-Query-Options": f"batchSize={self.settings.batch_size}"}
+        page = self._page(self.send("GET", self._url("query"), params={"q": query}, headers=headers))
+        records: list[Record] = []
+        for _ in range(MOST_PAGES):
+            records += [soql.record(self.name, self._object(entity), row, entity) for row in page["records"]]
+            if page.get("done", True):
+                return records
+            path = str(page.get("nextRecordsUrl") or "")
+            if not path.startswith("/services/data/"):
+                raise Unanswered(f"{self.label} does not say where its list continues.", code="paging")
+            page = self._page(self.send("GET", self._base() + path, headers=headers))
+        raise Unanswered(f"{self.label} lists more than {MOST_PAGES} pages.", code="paging")
+
+    def _page(self, reply: Reply) -> dict[str, Any]:
+        page = self.content(reply)
+        rows = page.get("records") if isinstance(page, dict) else None
+        if not isinstance(page, dict) or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise Unanswered(f"{self.label} answered with something that is no list.", status=reply.status)
+        return page
+
+    def _composite(self, wanted: Sequence[Any]) -> list[Record]:
+        """Read many records, 25 at a time. The outer 200 says nothing: each part is looked at."""
+        records: list[Record] = []
+        for start in range(0, len(wanted), COMPOSITE):
+            part = wanted[start : start + COMPOSITE]
+            requests = [self._part(item, number) for number, item in enumerate(part)]
+            body = {"allOrNone": False, "compositeRequest": requests}
+            answer = self.content(self.send("POST", self._url("composite"), json=body))
+            rows = answer.get("compositeResponse") if isinstance(answer, dict) else None
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise Unanswered(f"{self.label} answered with something that is no composite.", code="composite")
+            replies = {row.get("referenceId"): row for row in rows}
+            for number, item in enumerate(part):
+                records += self._read_part(item, replies.get(f"part{number}"))
+        return records
+
+    def _part(self, item: Any, number: int) -> dict[str, Any]:
+        fields = ",".join(item.fields or FIELDS.get(item.type, ["Id"]))
+        path = f"/services/data/{self.settings.api_version}/sobjects/{item.type}/{item.id}"
+        return {"method": "GET", "url": f"{path}?fields={fields}", "referenceId": f"part{number}"}
+
+    def _read_part(self, item: Any, part: Mapping[str, Any] | None) -> list[Record]:
+        if part is None:
+            raise Unanswered(f"{self.label} left a part of the composite answer out.", code="composite")
+        status = int(part.get("httpStatusCode") or 0)
+        if 200 <= status < 300 and isinstance(part.get("body"), dict):
+            return [soql.record(self.name, self._object(item.type), part["body"], item.type)]
+        text = part.get("body")
+        told = _errors(text)
+        if told.missing or status == 404:
+            return []
+        raise Refused(f"{self.label}: {item.type} {item.id}: {told.message}", status=status, code=told.code)
+
+    # --- writing ---------------------------------------------------------------------------------
+    def _unchanged(self, key: str, version: str) -> dict[str, str]:
+        """Make sure that nobody changed the case: its stamp to the millisecond now, and a header for the moment after.
+
+        ``If-Unmodified-Since`` alone knows whole seconds; ``If-Match`` works for Accounts only.
+        """
+        if not version:
+            return {}
+        with before_writing():
+            found = self._row(
+                self.send("GET", self._object("Case", key), params={"fields": "Id,SystemModstamp,LastModifiedDate"})
+            )
+        if found.get("SystemModstamp") != version:
+            raise VersionConflict(f"{self.label}: case {key} was changed after it was read.", status=412)
+        date = soql.http_date(str(found.get("LastModifiedDate") or version))
+        return {"If-Unmodified-Since": date} if date else {}
+
+    def _upsert(self, key: str, body: dict[str, Any], effect_key: str, *, update_only: bool = False) -> Written:
+        """Create or change by our own key; the key must not be in the body. 300: several records carry it."""
+        url = f"{self._object('Case')}/{KEY_FIELD}/{quote(key, safe='')}"
+        params = {"updateOnly": "true"} if update_only else None
+        reply = self.send("PATCH", url, params=params, json=body, effect_key=effect_key, allow=(300,))
+        if reply.status == 300:
+            raise Refused(f"{self.label}: several cases carry the key {key}.", status=300, code="several")
+        return self._written(reply)
+
+    def _delete_comment(self, arguments: Any, effect_key: str) -> Written:
+        with before_writing():
+            rows = self.comments(arguments.case)
+        mine = [row for row in rows if arguments.reference in str(row.fields.get("CommentBody") or "")]
+        if len(mine) != 1:
+            raise NotFound(f"{self.label}: {len(mine)} comments carry the mark {arguments.reference}.", status=404)
+        return self._written(self.send("DELETE", self._object("CaseComment", mine[0].key), effect_key=effect_key))
+
+    def _written(self, reply: Reply) -> Written:
+        """Say what came back. A 2xx with ``success: false`` is a refusal all the same."""
+        body = self.content(reply) if reply.body else {}
+        if isinstance(body, dict) and body.get("success") is False:
+            told = _errors(body.get("errors"))
+            raise Refused(f"{self.label}: {told.message}", status=reply.status, code=told.code)
+        known = {name: body[name] for name in ("id", "created") if name in body} if isinstance(body, dict) else {}
+        return Written(result=known, request_id=self.trace.request_id)
+
+    # --- addresses, tokens, errors ----------------------------------------------------------------
+    def _base(self) -> str:
+        return self.token().base or self.settings.login_url
+
+    def _url(self, resource: str) -> str:
+        return f"{self._base()}/services/data/{self.settings.api_version}/{resource}"
+
+    def _object(self, entity: str, key: str = "") -> str:
+        return self._url(f"sobjects/{entity}/{quote(key, safe='')}" if key else f"sobjects/{entity}")
+
+    def token_key(self) -> str:
+        """The token depends on the org, the app and its secret."""
+        config = self.settings
+        return credentials.key_of(self.slug, config.login_url, config.client_id, self.secret("client_secret"))
+
+    def fetch_token(self) -> Token:
+        """Sign in with client credentials; the answer names the instance and no end."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.settings.client_id,
+            "client_secret": self.secret("client_secret"),
+        }
+        answer = self.ask_for_token(f"{self.settings.login_url}/services/oauth2/token", form)
+        base = str(answer.get("instance_url") or self.settings.login_url).rstrip("/")
+        if not _of_the_org(base, self.settings.login_url):
+            raise Blocked(
+                f"{self.label} names the instance {base[:80]}, which is no Salesforce address.", code="address"
+            )
+        return self.token_of(answer, base)
+
+    def explain(self, reply: Reply) -> Explained:
+        """Read the array of errors; a reached limit comes as 403."""
+        told = _errors(reply.json())
+        limited = self.settings.limit_pause_seconds if told.code == "REQUEST_LIMIT_EXCEEDED" else None
+        return Explained(told.message, told.code, told.locked, limited, told.missing)
+
+
+def _errors(body: Any) -> Explained:
+    rows = [row for row in (body if isinstance(body, list) else [body]) if isinstance(row, dict)]
+    codes = [str(row.get("errorCode") or row.get("statusCode") or "") for row in rows]
+    texts = [str(row.get("message") or "") for row in rows]
+    code = codes[0] if codes else ""
+    return Explained(
+        message="; ".join(f"{text} ({code})" if code else text for text, code in zip(texts, codes, strict=True)),
+        code=code,
+        locked="UNABLE_TO_LOCK_ROW" in codes,
+        missing=bool(codes) and set(codes) <= {"NOT_FOUND", "ENTITY_IS_DELETED"},
+    )
+
+
+def _of_the_org(instance: str, login: str) -> bool:
+    """The token goes to this address: it must be where we signed in, or Salesforce itself."""
+    there, here = urlsplit(instance), urlsplit(login)
+    if (there.scheme, there.netloc) == (here.scheme, here.netloc):
+        return True
+    host = there.hostname or ""
+    return there.scheme == "https" and host.endswith((".salesforce.com", ".force.com", ".salesforce.mil"))

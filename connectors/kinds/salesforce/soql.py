@@ -1,0 +1,73 @@
+"""SOQL and ids: literals that no text can break out of, times as Salesforce writes them, records out of rows."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+from connectors.base import Record
+
+_ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", '"': '\\"'}
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}(?:\.[A-Za-z][A-Za-z0-9_]{0,79})?\Z")
+
+
+def literal(value: Any) -> str:
+    """Write a value as a SOQL literal: texts quoted and escaped, times and numbers bare."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return "'" + "".join(_ESCAPES.get(letter, letter) for letter in str(value)) + "'"
+
+
+def select(entity: str, fields: Sequence[str], where: Mapping[str, Any], *, order: str = "Id") -> str:
+    """Write a query for records that have all of ``where``."""
+    for name in (entity, *fields, *where):
+        if not NAME.match(name):
+            raise ValueError(f"{name!r} is no name of an object or field.")
+    conditions = " AND ".join(f"{name} = {literal(value)}" for name, value in where.items())
+    return f"SELECT {', '.join(fields)} FROM {entity} WHERE {conditions} ORDER BY {order}"  # noqa: S608
+
+
+def moment_of(text: Any) -> datetime | None:
+    """Read a time as Salesforce writes it: ``2026-01-01T00:00:00.000+0000``, no colon in the offset."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def http_date(version: str) -> str:
+    """Write a change stamp as an HTTP date, whole seconds, or nothing where it is no time."""
+    moment = moment_of(version)
+    return format_datetime(moment.replace(microsecond=0), usegmt=True) if moment else ""
+
+
+def record(system: str, base: str, row: Mapping[str, Any], entity: str = "") -> Record:
+    """Make a record of a row; its version is the system's own change stamp."""
+    kind = entity or str((row.get("attributes") or {}).get("type") or "")
+    fields = {name: _plain(value) for name, value in row.items() if name != "attributes"}
+    key = str(row.get("Id") or "")
+    return Record(
+        system=system,
+        entity=kind,
+        key=key,
+        version=str(row.get("SystemModstamp") or row.get("LastModifiedDate") or ""),
+        fields=fields,
+        url=f"{base}/{key}" if key else "",
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items() if name != "attributes"}
+    return value

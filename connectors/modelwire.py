@@ -1,0 +1,109 @@
+"""The line to a language model: the address rules of every other call, for the client of the openai package.
+
+That package brings its own HTTP library, httpx2; this is the one place that touches it, as ``transport`` is for httpx.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+
+import httpx2
+from django.conf import settings
+
+from connectors import addresses
+from connectors.transport import CONNECT_SECONDS
+
+
+class TooLong(httpx2.ReadError):
+    """The model's answer is longer than ``OUTBOUND_MAX_BYTES``."""
+
+
+class _Bounded(httpx2.SyncByteStream):
+    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        room = settings.OUTBOUND_MAX_BYTES
+        for chunk in self._stream:
+            room -= len(chunk)
+            if room < 0:
+                raise TooLong("the answer is too long")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Checked(httpx2.BaseTransport):
+    """Sends each request to an address that was checked."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, httpx2.BaseTransport] = {}
+        self._lock = threading.Lock()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = request.url
+        target = addresses.checked(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        request.extensions = {**request.extensions, "sni_hostname": target.host}
+        with self._lock:
+            if target.host not in self._pools:
+                self._pools[target.host] = httpx2.HTTPTransport(verify=True, trust_env=False)
+            pool = self._pools[target.host]
+        response = self._sent(pool, request, target.addresses)
+        if isinstance(response.stream, httpx2.SyncByteStream):
+            response.stream = _Bounded(response.stream)
+        return response
+
+    @staticmethod
+    def _sent(pool: httpx2.BaseTransport, request: httpx2.Request, checked: tuple[str, ...]) -> httpx2.Response:
+        url = request.url
+        for address in checked[:-1]:
+            request.url = url.copy_with(host=address)
+            try:
+                return pool.handle_request(request)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                # Nothing was sent: the next of the host's addresses may answer.
+                continue
+        request.url = url.copy_with(host=checked[-1])
+        return pool.handle_request(request)
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+
+
+def wire() -> httpx2.BaseTransport:
+    """Return what carries requests; a test puts ``httpx2.MockTransport`` in its place."""
+    return _Checked()
+
+
+_clients: dict[tuple[int, str], httpx2.Client] = {}
+_lock = threading.Lock()
+
+
+def client(name: str, timeout_seconds: float) -> httpx2.Client:
+    """Return this process's client for one connection. Compression is not asked for, so a short answer stays short."""
+    key = (os.getpid(), f"{name}|{timeout_seconds}")
+    with _lock:
+        if key not in _clients:
+            _clients[key] = httpx2.Client(
+                transport=wire(),
+                trust_env=False,
+                follow_redirects=False,
+                timeout=httpx2.Timeout(timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+                headers={"Accept-Encoding": "identity"},
+            )
+        return _clients[key]
+
+
+def close_all() -> None:
+    """Close every line; the next call opens new ones."""
+    with _lock:
+        for one in _clients.values():
+            one.close()
+        _clients.clear()
+
+
+def nothing_sent(error: BaseException | None) -> bool:
+    """Tell whether a connection error of the client came before anything was sent."""
+    return isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)

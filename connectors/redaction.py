@@ -1,0 +1,52 @@
+"""What must never stand in a log, a row or an error: secrets, tokens, authorization headers, personal fields."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+
+HIDDEN = "•••"
+# Names whose values are secrets, whatever system they come from.
+_SECRET_NAME = re.compile(
+    r"(?i)(?:^|[_\-. ])(?:authorization|password|passwd|secret|token|cookie|assertion|signature"
+    r"|api[_\-]?key|private[_\-]?key)s?$"
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_SHORTEST = 4  # a shorter secret would blank out half of every message
+
+
+def personal_fields() -> frozenset[str]:
+    """Return the field names, in lower case, whose values are about a person (``REDACTED_FIELDS``)."""
+    default = ("email", "phone", "mobilephone", "birthdate", "iban", "bankaccount", "contactname", "suppliedemail")
+    return frozenset(name.lower() for name in getattr(settings, "REDACTED_FIELDS", default))
+
+
+class Redactor:
+    """Takes known secret values, secret-looking names and personal fields out of texts and data."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        # The longest first: a secret that contains another one goes as a whole.
+        self._secrets = sorted({value for value in secrets if len(value) >= _SHORTEST}, key=len, reverse=True)
+        self._personal = personal_fields()
+
+    def __repr__(self) -> str:
+        return f"<Redactor of {len(self._secrets)}>"
+
+    def text(self, text: str) -> str:
+        """Return ``text`` without any known secret."""
+        for value in self._secrets:
+            text = text.replace(value, HIDDEN)
+        return _BEARER.sub(lambda found: f"{found[1]} {HIDDEN}", text)
+
+    def data(self, value: Any) -> Any:
+        """Return a copy of JSON-like ``value`` without secrets and personal fields."""
+        if isinstance(value, dict):
+            return {str(name): HIDDEN if self.hides(str(name)) else self.data(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.data(part) for part in value]
+        return self.text(value) if isinstance(value, str) else value
+
+    def hides(self, name: str) -> bool:
+        """Tell whether a field of this name must not be shown."""
+        return name.lower() in self._personal or bool(_SECRET_NAME.search(name))

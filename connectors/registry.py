@@ -1,0 +1,53 @@
+"""Which kinds of connector there are, and how a configured connection becomes a usable one. One line per kind."""
+
+from pydantic import ValidationError
+
+from connectors import vault
+from connectors.base import Blocked, Connector, Operation, Trace
+from connectors.kinds.dynamics_fo.connector import DynamicsFO
+from connectors.kinds.openai.connector import OpenAIModel
+from connectors.kinds.salesforce.connector import Salesforce
+from connectors.models import Connection
+from connectors.transport import Http
+
+KINDS: dict[str, type[Connector]] = {
+    DynamicsFO.slug: DynamicsFO,
+    Salesforce.slug: Salesforce,
+    OpenAIModel.slug: OpenAIModel,
+}
+
+
+def kind_of(connection: Connection) -> type[Connector]:
+    """Return the kind of a connection. Raises ``Blocked`` where it is not installed."""
+    kind = KINDS.get(connection.kind)
+    if kind is None:
+        raise Blocked(f"The connection {connection.slug} is of the unknown kind “{connection.kind}”.", code="disabled")
+    return kind
+
+
+def operation_of(connection: Connection, name: str) -> Operation | None:
+    """Return the declared operation of that name, or ``None`` where the kind has none such."""
+    kind = KINDS.get(connection.kind)
+    if kind is None:
+        return None
+    return next((operation for operation in kind.operations if operation.name == name), None)
+
+
+def opened_secrets(connection: Connection) -> dict[str, str]:
+    """Open the secrets of a connection. Raises ``Blocked`` where one does not open."""
+    try:
+        return {name: vault.open_sealed(connection, name, sealed) for name, sealed in connection.secrets.items()}
+    except vault.CannotOpen as closed:
+        raise Blocked(f"{connection.slug}: {closed}", code="credentials") from None
+
+
+def connector_for(connection: Connection, secrets: dict[str, str] | None = None) -> Connector:
+    """Make a connector of a saved connection, for one use. Raises ``Blocked`` where its configuration is not usable."""
+    kind = kind_of(connection)
+    try:
+        settings = kind.config.model_validate(connection.config)
+    except ValidationError as invalid:
+        fields = ", ".join(str(error["loc"][0]) if error["loc"] else "config" for error in invalid.errors())
+        raise Blocked(f"The configuration of {connection.slug} is not valid: {fields}.", code="disabled") from None
+    opened = opened_secrets(connection) if secrets is None else secrets
+    return kind(name=connection.slug, settings=settings, secrets=opened, http=Http(connection.slug, Trace()))

@@ -1,0 +1,21 @@
+"""What the schedule asks of the connectors. Ids in, one call; harmless when rung twice."""
+
+import logging
+
+from celery import shared_task
+from django.conf import settings
+
+from audit.slots import take_slot
+from connectors import polling
+from connectors.models import Connection
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(queue="sweeps", name="connectors.poll_connections")
+def poll_connections(**_: object) -> None:
+    """Ask every connection that is to be polled for its news, once per turn of the schedule however many beats ring."""
+    if not take_slot("connectors.poll", settings.POLL_SECONDS):
+        return
+    for connection in Connection.objects.filter(enabled=True, poll=True):
+        polling.poll_one(connection)

@@ -1,0 +1,208 @@
+"""The one way to the network: checked addresses, no redirects, time and size limits, exact failures.
+
+No other module imports httpx. The address is resolved once, checked, and connected to; the host's name
+stays in the Host header and in TLS, so a name that changes its answer between check and use gains nothing.
+"""
+
+import logging
+import os
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+from connectors import addresses
+from connectors.base import Blocked, Trace, Unanswered, Unreachable
+from connectors.payloads import BadPayload, loads_answer
+
+# At INFO both write every address they call, with keys of business records in it.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+CONNECT_SECONDS = 5.0
+USER_AGENT = "Goldseam/1"
+
+
+class NotJson(Exception):
+    """The answer is something else than JSON; the text says what."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a system answered: status, headers by lower-case name, and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def is_page(self) -> bool:
+        """Tell whether this is a web page: a proxy or login in the way, not the system."""
+        kind = self.headers.get("content-type", "").lower()
+        return "html" in kind or self.body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+    def json(self) -> Any:
+        """Read the body as JSON. Raises ``NotJson``."""
+        if self.is_page:
+            raise NotJson("answered with a web page instead of data")
+        try:
+            return loads_answer(self.body)
+        except BadPayload as bad:
+            raise NotJson(f"answered with something that is not usable JSON ({bad})") from None
+
+
+class _Checked(httpx.BaseTransport):
+    """Sends each request to an address that was checked; one pool per host, so that TLS names never mix."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, httpx.BaseTransport] = {}
+        self._lock = threading.Lock()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        target = addresses.checked(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        request.extensions = {**request.extensions, "sni_hostname": target.host}
+        pool = self._pool(target.host)
+        for address in target.addresses[:-1]:
+            request.url = url.copy_with(host=address)
+            try:
+                return pool.handle_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                # Nothing was sent: the next of the host's addresses may answer.
+                continue
+        request.url = url.copy_with(host=target.addresses[-1])
+        return pool.handle_request(request)
+
+    def _pool(self, host: str) -> httpx.BaseTransport:
+        with self._lock:
+            if host not in self._pools:
+                limits = httpx.Limits(max_connections=50, max_keepalive_connections=10, keepalive_expiry=5.0)
+                self._pools[host] = httpx.HTTPTransport(verify=True, trust_env=False, limits=limits)
+            return self._pools[host]
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+
+
+def wire() -> httpx.BaseTransport:
+    """Return what carries requests; a test puts ``httpx.MockTransport`` in its place."""
+    return _Checked()
+
+
+_clients: dict[tuple[int, str], httpx.Client] = {}
+_clients_lock = threading.Lock()
+
+
+def _client(name: str) -> httpx.Client:
+    """Return this process's client for one connection; a forked worker makes its own."""
+    key = (os.getpid(), name)
+    with _clients_lock:
+        if key not in _clients:
+            _clients[key] = httpx.Client(
+                transport=wire(),
+                trust_env=False,
+                follow_redirects=False,
+                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+                timeout=httpx.Timeout(settings.OUTBOUND_TIMEOUT_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
+            )
+        return _clients[key]
+
+
+def close_all() -> None:
+    """Close every pooled line; the next call opens new ones."""
+    with _clients_lock:
+        for client in _clients.values():
+            client.close()
+        _clients.clear()
+
+
+class Http:
+    """One use's line to a system. Counts what it costs in ``trace``."""
+
+    def __init__(self, name: str, trace: Trace | None = None) -> None:
+        self.name = name
+        self.trace = trace or Trace()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request and return the answer, whatever its status.
+
+        Raises ``Blocked`` or ``Unreachable`` where nothing was sent, ``Unanswered`` where something was
+        sent and no whole answer came back.
+        """
+        self.trace.requests += 1
+        self.trace.status = None
+        try:
+            return self._exchange(method, url, {"headers": headers, "params": params, "json": json, "data": form})
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unreachable(f"{_host(url)} cannot be reached: {_said(error)}.", code="connect") from None
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
+            raise Blocked(f"{_host(url)} cannot be called: {_said(error)}.", code="address") from None
+        except httpx.TimeoutException:
+            raise Unanswered(f"{_host(url)} did not answer in time.", code="timeout") from None
+        except httpx.HTTPError as error:
+            raise Unanswered(f"{_host(url)} broke off: {_said(error)}.", code="reset") from None
+
+    def _exchange(self, method: str, url: str, content: dict[str, Any]) -> Reply:
+        limit = time.monotonic() + settings.OUTBOUND_TIMEOUT_SECONDS + CONNECT_SECONDS
+        with _client(self.name).stream(method, url, **content) as response:
+            self.trace.status = response.status_code
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            self.trace.request_id = _request_id(headers) or self.trace.request_id
+            body = _bounded(response.iter_raw(), headers.get("content-encoding", ""), limit, _host(url))
+            return Reply(response.status_code, headers, body)
+
+
+def _bounded(chunks: Iterable[bytes], encoding: str, limit: float, host: str) -> bytes:
+    """Collect a body under the size and time limits; a compressed one is unpacked under the same limit."""
+    room: int = settings.OUTBOUND_MAX_BYTES
+    unpack = zlib.decompressobj(47) if encoding.lower() in ("gzip", "x-gzip", "deflate") else None
+    if unpack is None and encoding.lower() not in ("", "identity"):
+        raise Unanswered(
+            f"{host} answered in the encoding {encoding[:20]!r}, which was not asked for.", code="encoding"
+        )
+    parts: list[bytes] = []
+    for chunk in chunks:
+        if time.monotonic() > limit:
+            raise Unanswered(f"{host} did not finish its answer in time.", code="timeout")
+        try:
+            part = unpack.decompress(chunk, room + 1) if unpack else chunk
+        except zlib.error:
+            raise Unanswered(f"{host} answered with broken compression.", code="encoding") from None
+        room -= len(part)
+        if room < 0:
+            raise Unanswered(f"{host} answered with more than {settings.OUTBOUND_MAX_BYTES} bytes.", code="size")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    names = ("x-request-id", "request-id", "x-ms-request-id", "ms-dyn-aid", "x-correlation-id")
+    return next((headers[name][:100] for name in names if headers.get(name)), "")
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx.URL(url).netloc.decode() or url[:80]
+    except (httpx.InvalidURL, UnicodeError):
+        return url[:80]
+
+
+def _said(error: Exception) -> str:
+    return str(error).strip().rstrip(".")[:200] or type(error).__name__

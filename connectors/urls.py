@@ -1,0 +1,15 @@
+"""The addresses of the connectors: their page in the console, and hooks under ``/api/v1/``."""
+
+from django.urls import URLPattern, path
+
+from connectors import views
+from connectors.api import api_urls
+
+api_urlpatterns: list[URLPattern] = api_urls
+urlpatterns: list[URLPattern] = [
+    path("connections/", views.connections, name="connections"),
+    path("connections/stop/", views.stop, name="connections-stop"),
+    path("connections/resume/", views.resume, name="connections-resume"),
+    path("connections/<slug:slug>/", views.calls, name="calls"),
+    path("connections/<slug:slug>/check/", views.check, name="connection-check"),
+]

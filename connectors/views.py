@@ -1,0 +1,141 @@
+"""The connections as operators see them: healthy or not, what was called of late, and the switch that stops writing."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Max, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from audit.access import has_role
+from audit.clock import db_now
+from audit.errors import NotAllowed
+from audit.pages import answers_refusals, cleaned, page_of, person
+from connectors import actions
+from connectors.models import Call, Connection, EmergencyStop
+
+READERS = ("operator", "compliance", "automation_admin", "auditor")
+SWITCHERS = ("operator", "automation_admin")
+GOOD = ("ok", "open")
+
+
+class StopReason(forms.Form):
+    """Why writing is stopped or goes on."""
+
+    reason = forms.CharField(max_length=2_000, error_messages={"required": "A reason is needed."})
+
+
+@dataclass(frozen=True)
+class Line:
+    """One connection with what it did in the last hour."""
+
+    connection: Connection
+    calls: int
+    failed: int
+    last: datetime | None
+    stop: EmergencyStop | None
+    waits: bool
+
+
+@require_safe
+@login_required
+def connections(request: HttpRequest) -> HttpResponse:
+    """Show every connection's state and whether anything is stopped."""
+    _reader(request)
+    stops = {stop.connection_id: stop for stop in EmergencyStop.objects.filter(ended_at__isnull=True)}
+    context = {
+        "lines": _lines(stops),
+        "stop": stops.get(None),
+        "may_switch": has_role(request.user, *SWITCHERS),
+        "may_configure": has_role(request.user, "automation_admin"),
+    }
+    return render(request, "connectors/connections.html", context)
+
+
+def _lines(stops: dict[int | None, EmergencyStop]) -> list[Line]:
+    now = db_now()
+    since = now - timedelta(hours=1)
+    recent = Q(calls__started_at__gte=since)
+    rows = Connection.objects.annotate(
+        recent=Count("calls", filter=recent),
+        bad=Count("calls", filter=recent & ~Q(calls__outcome__in=GOOD)),
+        last=Max("calls__started_at", filter=recent),
+    )
+    return [
+        Line(row, row.recent, row.bad, row.last, stops.get(row.pk), bool(row.not_before and row.not_before > now))
+        for row in rows.order_by("slug")
+    ]
+
+
+@require_safe
+@login_required
+def calls(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show the calls of one connection, newest first; secrets never stand in them."""
+    _reader(request)
+    connection = get_object_or_404(Connection, slug=slug)
+    rows: QuerySet[Call] = connection.calls.all()
+    failed = request.GET.get("show") == "failed"
+    if failed:
+        rows = rows.exclude(outcome__in=GOOD)
+    context = {"connection": connection, "page": page_of(rows, request), "failed": failed}
+    return render(request, "connectors/calls.html", context)
+
+
+@require_POST
+@login_required
+@answers_refusals
+def stop(request: HttpRequest) -> HttpResponse:
+    """Stop all writing, or that of one connection."""
+    _switcher(request)
+    connection = _named(request)
+    reason = cleaned(StopReason(request.POST))["reason"]
+    actions.stop_everything(reason=reason, actor=person(request).get_username(), connection=connection)
+    messages.warning(request, f"Nothing is written to {connection.label if connection else 'any system'} any more.")
+    return redirect(reverse("connections"))
+
+
+@require_POST
+@login_required
+@answers_refusals
+def resume(request: HttpRequest) -> HttpResponse:
+    """Let writing go on."""
+    _switcher(request)
+    connection = _named(request)
+    reason = cleaned(StopReason(request.POST))["reason"]
+    actions.resume(reason=reason, actor=person(request).get_username(), connection=connection)
+    messages.success(request, "Writing goes on; what waited is taken up again.")
+    return redirect(reverse("connections"))
+
+
+@require_POST
+@login_required
+@answers_refusals
+def check(request: HttpRequest, slug: str) -> HttpResponse:
+    """Try a connection now."""
+    _switcher(request)
+    connection = get_object_or_404(Connection, slug=slug)
+    health = actions.test_connection(connection, actor=person(request).get_username())
+    said = f"{connection.label}: {health.message}" if health.message else f"{connection.label} answers."
+    (messages.success if health.ok else messages.error)(request, said)
+    return redirect(reverse("connections"))
+
+
+def _named(request: HttpRequest) -> Connection | None:
+    slug = request.POST.get("connection", "")
+    return get_object_or_404(Connection, slug=slug) if slug else None
+
+
+def _reader(request: HttpRequest) -> None:
+    if not has_role(request.user, *READERS):
+        raise PermissionDenied("Connections are for operators, automation owners, compliance and auditors.")
+
+
+def _switcher(request: HttpRequest) -> None:
+    if not has_role(request.user, *SWITCHERS):
+        raise NotAllowed("Operators and automation owners do this.")

@@ -1,0 +1,156 @@
+"""What other systems tell us by themselves: checked, cut into deliveries, kept. Accepted means committed."""
+
+import hashlib
+import hmac
+from base64 import b64decode
+from binascii import Error as BadBase64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from audit.clock import db_now
+from audit.errors import Refusal
+from connectors import registry
+from connectors.base import Blocked, Inbound, Refused
+from connectors.models import Connection, Delivery
+from connectors.signals import deliveries_arrived
+
+# So that a comparison with a secret that was never set takes as long as any other.
+_NO_SECRET = hashlib.sha256(b"goldseam: no secret was set").hexdigest()
+
+
+class UnknownHook(Refusal):
+    """No connection listens at this address."""
+
+    status = 404
+    code = "unknown_hook"
+
+
+class WrongSecret(Refusal):
+    """The secret is missing or is not this connection's."""
+
+    status = 401
+    code = "wrong_secret"
+
+
+class HookDisabled(Refusal):
+    """The connection is disabled; nothing is accepted for it."""
+
+    status = 403
+    code = "disabled"
+
+
+class BadDelivery(Refusal):
+    """The body is not what this system sends."""
+
+    status = 400
+    code = "bad_delivery"
+
+
+class DeliveryTooLarge(Refusal):
+    """The body or its number of events is over the limit: send less at once."""
+
+    status = 413
+    code = "too_large"
+
+
+@dataclass(frozen=True)
+class Received:
+    """How many things were new, and how many had been told before."""
+
+    accepted: int
+    repeated: int
+    ids: tuple[int, ...] = ()
+
+
+def hook_digest(secret: str) -> str:
+    """Return the digest that is kept instead of a hook's secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def connection_of_hook(slug: str, secret: str, *, in_path: bool) -> Connection:
+    """Return the connection that ``secret`` opens. Raises ``UnknownHook``, ``WrongSecret`` or ``HookDisabled``.
+
+    With the secret in the path a wrong one is an address that does not exist: 404, as for an unknown connection.
+    """
+    connection = Connection.objects.filter(slug=slug).first()
+    kept = connection.hook_secret_digest if connection else ""
+    # Compared even where there is nothing to compare with: the time taken must not tell which slugs exist.
+    right = hmac.compare_digest(hook_digest(secret), kept or _NO_SECRET) and bool(kept)
+    if connection is None or (in_path and not right):
+        raise UnknownHook("No connection listens here, or the secret in the address is not right.")
+    if not right:
+        raise WrongSecret(f"The secret for {slug} is missing or not right.")
+    if not connection.enabled:
+        raise HookDisabled(f"The connection {slug} is disabled.")
+    return connection
+
+
+def secret_of(headers: Mapping[str, str]) -> str:
+    """Find the secret in a request's headers: ``X-Goldseam-Secret``, Bearer, or the password of Basic."""
+    if given := headers.get("X-Goldseam-Secret", ""):
+        return given
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return b64decode(value.strip(), validate=True).decode().partition(":")[2]
+        except (BadBase64, ValueError):
+            return ""
+    return ""
+
+
+def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> Received:
+    """Keep what a webhook's body tells. Raises ``BadDelivery`` or ``DeliveryTooLarge``; then nothing of it is kept."""
+    kind = registry.KINDS.get(connection.kind)
+    if kind is None:
+        raise UnknownHook(f"The connection {connection.slug} is of a kind that is not installed.")
+    try:
+        told = registry.connector_for(connection, secrets={}).receive(body, headers)
+    except Blocked as blocked:
+        raise HookDisabled(str(blocked)) from None
+    except Refused as refused:
+        kind_of_refusal = {404: UnknownHook, 413: DeliveryTooLarge}.get(refused.status or 400, BadDelivery)
+        raise kind_of_refusal(str(refused)) from None
+    return store(connection, told)
+
+
+@transaction.atomic
+def store(connection: Connection, told: Sequence[Inbound]) -> Received:
+    """Insert what is new of ``told``; the same external id again adds nothing, however many arrive at once."""
+    fresh: dict[str, Inbound] = {}
+    for inbound in told:
+        fresh.setdefault(inbound.external_id, inbound)  # of two equals the first one counts
+    known = set(_ids(connection, list(fresh)).values_list("external_id", flat=True)) if len(fresh) > 1 else set()
+    rows = [_row(connection, inbound, at=db_now()) for key, inbound in fresh.items() if key not in known]
+    Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+    ids = _inserted(connection, rows)
+    if ids:
+        deliveries_arrived.send(sender=Delivery, connection_id=connection.pk, delivery_ids=list(ids))
+    return Received(len(ids), len(told) - len(ids), ids)
+
+
+def _row(connection: Connection, inbound: Inbound, *, at: datetime) -> Delivery:
+    return Delivery(
+        connection=connection,
+        external_id=inbound.external_id,
+        event=inbound.event,
+        payload=inbound.payload,
+        occurred_at=inbound.occurred_at,
+        received_at=at,
+    )
+
+
+def _inserted(connection: Connection, rows: list[Delivery]) -> tuple[int, ...]:
+    """Tell ours from those that another request inserted in the same instant: each row has its own arrival time."""
+    mine = {row.external_id: row.received_at for row in rows}
+    found = _ids(connection, list(mine)).order_by("id").values_list("id", "external_id", "received_at")
+    return tuple(pk for pk, external_id, at in found if at == mine[external_id])
+
+
+def _ids(connection: Connection, external_ids: list[str]) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(connection=connection, external_id__in=external_ids)

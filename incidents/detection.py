@@ -1,0 +1,180 @@
+"""Turn what systems told us into signals: each delivery is judged once, by the detections of the kinds."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from pydantic import ValidationError
+
+from audit.clock import db_now
+from audit.errors import Refusal
+from connectors import retry
+from connectors.base import ConnectorError
+from connectors.models import Delivery
+from incidents.evidence import ask, plain
+from incidents.expressions import ExpressionFailed, compile_expression, number
+from incidents.intake import accept_many
+from incidents.kinds import Detection, definition_of
+from incidents.models import ExceptionKind
+from incidents.normal import NormalSignal
+
+logger = logging.getLogger(__name__)
+ACTOR = "system:detection"
+ATTEMPTS = 8
+BATCH = 200
+
+
+@dataclass
+class _Judgement:
+    """What the detections made of one delivery."""
+
+    signals: list[NormalSignal] = field(default_factory=list)
+    applied: int = 0
+    doubts: list[str] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        if self.signals:
+            return "signal"
+        if self.doubts:
+            return "refused"
+        return "nothing_wrong" if self.applied else "no_rule"
+
+
+def process(delivery_id: int) -> str:
+    """Judge one delivery and return the outcome; "" where another worker has it or it was judged before.
+
+    ``signal``: it became signals · ``nothing_wrong``: looked into, all is well · ``no_rule``: no kind asks for
+    such events · ``refused``: a kind asks for it but it cannot be meant · ``failed``: what it needs to be
+    judged by could not be read, time and again. While it is tried again its outcome stays blank.
+    """
+    delivery = _claim(delivery_id)
+    if delivery is None:
+        return ""
+    try:
+        judged = _judge(delivery)
+    except ConnectorError as error:
+        return _again(delivery, error)
+    return _settle(delivery, judged)
+
+
+def sweep_deliveries() -> list[int]:
+    """Return the deliveries that wait and whose bell seems lost, oldest first."""
+    old = db_now() - timedelta(seconds=settings.SWEEP_SECONDS)
+    waiting = _waiting().filter(received_at__lte=old).order_by("pk")
+    return list(waiting.values_list("pk", flat=True)[:BATCH])
+
+
+def _waiting() -> QuerySet[Delivery]:
+    free = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+    return Delivery.objects.filter(free, processed_at=None)
+
+
+def _claim(delivery_id: int) -> Delivery | None:
+    """Take the delivery for a lease's time: of several workers the database lets one through."""
+    until = db_now() + timedelta(seconds=settings.LEASE_SECONDS)
+    if not _waiting().filter(pk=delivery_id).update(not_before=until, attempts=F("attempts") + 1):
+        return None
+    delivery = Delivery.objects.select_related("connection").get(pk=delivery_id)
+    return delivery if delivery.not_before == until else None
+
+
+def _mine(delivery: Delivery) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(pk=delivery.pk, processed_at=None, attempts=delivery.attempts)
+
+
+def _settle(delivery: Delivery, judged: _Judgement) -> str:
+    outcome, message = judged.outcome, "; ".join(judged.doubts)
+    try:
+        with transaction.atomic():
+            # Marked and taken in together: a worker that dies in between leaves both undone.
+            if not _mine(delivery).update(processed_at=db_now(), not_before=None, outcome=outcome, message=message):
+                return ""
+            accept_many(judged.signals, actor=ACTOR)
+    except Refusal as refusal:
+        outcome = "refused"
+        _mine(delivery).update(processed_at=db_now(), not_before=None, outcome=outcome, message=str(refusal))
+    return outcome
+
+
+def _again(delivery: Delivery, error: ConnectorError) -> str:
+    advice = retry.decide(error, wrote=False, attempt=delivery.attempts, key=f"delivery-{delivery.pk}")
+    if not error.retryable or delivery.attempts >= ATTEMPTS:
+        message = f"{error} {advice.guidance}"
+        _mine(delivery).update(processed_at=db_now(), not_before=None, outcome="failed", message=message)
+        logger.warning("delivery %s could not be judged: %s", delivery.pk, message)
+        return "failed"
+    pause = advice.after_seconds if advice.after_seconds is not None else settings.RETRY_CAP_SECONDS
+    _mine(delivery).update(not_before=db_now() + timedelta(seconds=pause), message=str(error))
+    return ""
+
+
+def _judge(delivery: Delivery) -> _Judgement:
+    judged = _Judgement()
+    event = plain(delivery.payload)
+    asking = [
+        (kind, detection)
+        for kind in ExceptionKind.objects.filter(enabled=True).order_by("code")
+        for detection in definition_of(kind).detect
+        if detection.connection == delivery.connection.slug and detection.event in (delivery.event, "*")
+    ]
+    for last_resort in (False, True):
+        for kind, detection in asking:
+            # What no kind asks for by name can be taken by one that asks for the rest.
+            if detection.otherwise is last_resort and not (last_resort and judged.applied):
+                _apply(kind, detection, delivery, event, judged)
+    return judged
+
+
+def _apply(
+    kind: ExceptionKind, detection: Detection, delivery: Delivery, event: dict[str, Any], judged: _Judgement
+) -> None:
+    if not _asks_for(detection, event):
+        return
+    judged.applied += 1
+    variables: dict[str, Any] = {"event": event}
+    ask(detection.reads, variables, actor=ACTOR)
+    try:
+        if compile_expression(detection.when).holds(variables):
+            judged.signals.append(_signal(kind, detection, delivery, variables))
+    except ExpressionFailed as failure:
+        judged.doubts.append(f"{kind.code}: {failure}")
+    except ValidationError as wrong:
+        judged.doubts += [f"{kind.code}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong.errors()]
+
+
+def _asks_for(detection: Detection, event: dict[str, Any]) -> bool:
+    try:
+        return compile_expression(detection.where).holds({"event": event})
+    except ExpressionFailed:
+        return False  # it lacks a field that the kind looks at, so it is not meant
+
+
+def _signal(kind: ExceptionKind, detection: Detection, delivery: Delivery, variables: dict[str, Any]) -> NormalSignal:
+    def value(source: str | None) -> Any:
+        return None if source is None else compile_expression(source).evaluate(variables)
+
+    amount = value(detection.amount)
+    texts = {name: value(getattr(detection, name)) for name in ("currency", "business_unit", "region", "text")}
+    key = value(detection.entity_key)
+    return NormalSignal(
+        source=delivery.connection.slug,
+        # One event may tell of several kinds of exception; of each it tells once.
+        id=f"{delivery.external_id}/{kind.code}",
+        time=delivery.occurred_at or delivery.received_at,
+        type=delivery.event,
+        channel="poll" if delivery.event.startswith("record:") else "hook",
+        code=kind.code,
+        entity_type=kind.entity_type,
+        entity_key="" if key is None else str(key),
+        attributes={name: plain(value(source)) for name, source in detection.attributes.items()},
+        amount=None if amount is None else number(amount),
+        **{name: "" if text is None else str(text) for name, text in texts.items()},
+        raw=delivery.payload,
+        delivery_id=delivery.pk,
+    )

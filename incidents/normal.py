@@ -1,0 +1,78 @@
+"""A signal in the one form that every channel is brought into before it is taken in."""
+
+import re
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from audit.proofs import canonical
+
+MAX_JSON = 200_000
+_BROKEN = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(value: Any) -> Any:
+    """Return ``value`` without what one database would take and the other refuse: NUL and half characters."""
+    if isinstance(value, str):
+        return _BROKEN.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {clean(name): clean(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(part) for part in value]
+    return value
+
+
+def _money(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+def _cents(value: Decimal | None) -> Decimal | None:
+    return None if value is None else value.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+_Sum = Annotated[Decimal, Field(gt=Decimal("-1e15"), lt=Decimal("1e15"), allow_inf_nan=False)]
+Amount = Annotated[_Sum | None, BeforeValidator(_money), AfterValidator(_cents)]
+
+
+class NormalSignal(BaseModel):
+    """What any channel's message comes to: who says it, when, which kind of exception, about which business entity."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    source: str = Field(min_length=1, max_length=300)
+    id: str = Field(min_length=1, max_length=300)
+    time: AwareDatetime
+    type: str = Field(default="", max_length=200)
+    channel: str = Field(default="api", max_length=20)
+    code: str = Field(min_length=1, max_length=60)
+    entity_type: str = Field(min_length=1, max_length=60)
+    entity_key: str = Field(max_length=200)
+    attributes: dict[str, Any] = {}
+    amount: Amount = None
+    currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
+    business_unit: str = Field(default="", max_length=40)
+    region: str = Field(default="", max_length=40)
+    text: str = Field(default="", max_length=50_000)
+    raw: dict[str, Any] = {}
+    delivery_id: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_broken_letters(cls, given: Any) -> Any:
+        return clean(given) if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _of_a_bearable_size(self) -> "NormalSignal":
+        for name in ("attributes", "raw"):
+            if len(canonical(getattr(self, name))) > MAX_JSON:
+                raise ValueError(f"{name} is larger than {MAX_JSON} characters")
+        return self
+
+
+def year_is_sane(value: datetime) -> bool:
+    """Tell whether both databases can hold and compare this time."""
+    return 1970 <= value.year <= 9000

@@ -1,0 +1,28 @@
+"""What pages of the floors below load from this one: they cannot import it, but their templates may ask."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import template
+
+from audit.access import Person
+from incidents.models import Incident
+from playbooks.dossier import Dossier
+from playbooks.previews import StepPreview, labels_of, previews_in
+
+register = template.Library()
+
+
+@register.simple_tag
+def steps_in(summary: Mapping[str, Any]) -> list[StepPreview]:
+    """Return the steps that a request for approval holds by value, ready to be read."""
+    steps = summary.get("steps") or []
+    return previews_in(steps, labels_of(step["connection"] for step in steps))
+
+
+@register.simple_tag
+def file_of(incident_id: int, user: Person) -> Dossier | None:
+    """Return the file of an incident, where ``user`` may see it."""
+    rows = Incident.objects.visible_to(user).select_related("kind", "queue", "assignee", "merged_into")
+    incident = rows.filter(pk=incident_id).first()
+    return Dossier(incident, user) if incident is not None else None  # type: ignore[arg-type]

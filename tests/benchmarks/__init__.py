@@ -1,0 +1,1 @@
+"""Benchmarks from outside: real processes, real databases, HTTP. Run with ``make bench``."""

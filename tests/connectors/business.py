@@ -1,0 +1,77 @@
+"""A small business, planted in the simulator: one invoice, one order with a line and a charge, one case."""
+
+from typing import Any, Protocol
+
+ORDER, INVOICE, LOT, CUSTOMER = "SO-000001", "CIV-000001", "LOT-000001", "DE-001"
+
+
+class Plants(Protocol):
+    """What takes records."""
+
+    def plant(self, system: str, entity: str, **fields: Any) -> dict[str, Any]:
+        """Let a record be there."""
+
+
+def plant_customer(simulated: Plants, **changes: Any) -> None:
+    fields = {
+        "dataAreaId": "demf",
+        "CustomerAccount": CUSTOMER,
+        "OrganizationName": "Lamp House",
+        "CurrencyCode": "EUR",
+    }
+    simulated.plant("fo", "CustomersV3", **{**fields, "OpenBalance": 5000.0, "CreditLimit": 10000.0, **changes})
+
+
+def plant_invoice(simulated: Plants, **changes: Any) -> None:
+    plant_customer(simulated)
+    fields = {
+        "dataAreaId": "demf",
+        "InvoiceNumber": INVOICE,
+        "InvoiceCustomerAccountNumber": CUSTOMER,
+        "SalesOrderNumber": ORDER,
+        "CustomersOrderReference": "PO-77",
+        "CurrencyCode": "EUR",
+        "TotalInvoiceAmount": 1250.5,
+        "RemainingAmount": 1250.5,
+        "CreditedAmount": 0,
+    }
+    simulated.plant("fo", "SalesInvoiceHeadersV2", **{**fields, **changes})
+
+
+def plant_order(simulated: Plants, **changes: Any) -> None:
+    order = {
+        "dataAreaId": "demf",
+        "SalesOrderNumber": ORDER,
+        "OrderingCustomerAccountNumber": CUSTOMER,
+        "CurrencyCode": "EUR",
+        "OrderTotalAmount": 130.0,
+        "DeliveryModeCode": "ROAD",
+        "SalesOrderProcessingStatus": "OnHold",
+        "CreditHold": "Yes",
+        "CreditHoldReason": "Limit reached",
+    }
+    simulated.plant("fo", "SalesOrderHeadersV2", **{**order, **changes})
+    line = {
+        "dataAreaId": "demf",
+        "InventoryLotId": LOT,
+        "SalesOrderNumber": ORDER,
+        "LineNumber": 1,
+        "ItemNumber": "LAMP",
+        "OrderedSalesQuantity": 10.0,
+        "SalesPrice": 10.0,
+        "LineAmount": 100.0,
+        "LineStatus": "Backorder",
+        "ShippingWarehouseId": "11",
+    }
+    simulated.plant("fo", "SalesOrderLines", **line)
+    charge = {"SalesOrderNumber": ORDER, "ChargeLineNumber": 1, "SalesChargeCode": "FREIGHT", "FixedChargeAmount": 30.0}
+    simulated.plant("fo", "SalesOrderCharges", dataAreaId="demf", ChargeCurrencyCode="EUR", **charge)
+    for warehouse, quantity in (("11", 0.0), ("12", 25.0)):
+        stock = {"ItemNumber": "LAMP", "WarehouseId": warehouse, "AvailableQuantity": quantity}
+        simulated.plant("fo", "WarehousesOnHand", dataAreaId="demf", **stock)
+
+
+def plant_case(simulated: Plants, **changes: Any) -> dict[str, Any]:
+    account = simulated.plant("sf", "Account", Name="Lamp House", AccountNumber=CUSTOMER)
+    fields = {"Subject": "Billed twice", "Status": "Working", "AccountId": account["Id"], "Order_Number__c": ORDER}
+    return simulated.plant("sf", "Case", **{**fields, **changes})

@@ -1,0 +1,72 @@
+"""Access tokens: one fetch for many threads, thrown away when refused, and never shown."""
+
+import threading
+import time
+
+import pytest
+
+from connectors import credentials
+from connectors.credentials import Token
+
+
+@pytest.fixture(autouse=True)
+def _empty() -> None:
+    credentials.forget_all()
+
+
+def test_of_many_threads_one_fetches_and_all_get_the_same() -> None:
+    fetched: list[int] = []
+    start, got = threading.Barrier(16), []
+
+    def fetch() -> Token:
+        fetched.append(1)
+        return Token(f"token-{len(fetched)}")
+
+    def ask() -> None:
+        start.wait()
+        got.append(credentials.token_for("key", fetch).value)
+
+    threads = [threading.Thread(target=ask) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert got == ["token-1"] * 16
+    assert len(fetched) == 1
+
+
+def test_a_token_about_to_end_is_fetched_anew() -> None:
+    soon, later = time.monotonic() + 30, time.monotonic() + 3600
+    credentials.token_for("key", lambda: Token("old", soon))
+
+    assert credentials.token_for("key", lambda: Token("new", later)).value == "new"
+    assert credentials.token_for("key", lambda: Token("newer", later)).value == "new"
+
+
+def test_forgetting_a_refused_token_spares_the_newer_one_of_another_thread() -> None:
+    old = credentials.token_for("key", lambda: Token("old"))
+    credentials.forget("key", old)
+    new = credentials.token_for("key", lambda: Token("new"))
+
+    credentials.forget("key", old)
+
+    assert credentials.token_for("key", lambda: Token("newest")) == new
+
+
+def test_a_failed_fetch_leaves_nothing_behind() -> None:
+    def fail() -> Token:
+        raise OSError("down")
+
+    with pytest.raises(OSError, match="down"):
+        credentials.token_for("key", fail)
+
+    assert credentials.token_for("key", lambda: Token("up")).value == "up"
+
+
+def test_a_token_shows_neither_itself_nor_the_secret_that_it_came_from() -> None:
+    key = credentials.key_of("salesforce", "https://org.test", "a-secret")
+
+    assert "a-secret" not in key
+    assert "hidden-value" not in repr(Token("hidden-value"))
+    assert key != credentials.key_of("salesforce", "https://org.test", "another")

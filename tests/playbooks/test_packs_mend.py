@@ -1,0 +1,121 @@
+"""The O2C pack through the whole loop: mended, read back, told to the customer's case, and right afterwards."""
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from django.core.management import call_command
+
+from connectors import credentials
+from connectors.simulator import sobjects
+from connectors.simulator.business import planted
+from connectors.simulator.server import serve
+from incidents import evidence
+from incidents.intake import accept
+from incidents.models import Incident
+from incidents.normal import NormalSignal
+from incidents.states import Status
+from playbooks.models import Verification
+from tests.playbooks.driving import drive
+
+pytestmark = pytest.mark.django_db
+ALONE = {
+    "freight_misrate": ("wrong_delivery_mode_rate", 100),
+    "credit_hold": ("paid_after_hold", 1500),
+    "price_mismatch": ("agreed_price_not_applied", 50),
+    "backorder": ("stock_elsewhere", 100_000),
+}
+CASE_TYPES = {
+    "freight_misrate": "Freight",
+    "credit_hold": "Credit hold",
+    "price_mismatch": "Price",
+    "backorder": "Back order",
+}
+
+
+@pytest.fixture
+def simulator(db, tmp_path, settings, monkeypatch):
+    with serve(tmp_path, port=0, synchronous="OFF") as running:
+        monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", running.url)
+        monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
+        monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
+        monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
+        settings.OUTBOUND_ALLOW = [running.url.removeprefix("http://")]
+        credentials.forget_all()
+        call_command("apply", pack=["demo", "o2c"], stdout=io.StringIO())
+        yield running
+
+
+def small(kind):
+    cause, most = ALONE[kind]
+    return next(fact for fact in planted() if (fact.kind, fact.cause) == (kind, cause) and fact.amount <= most)
+
+
+def take_in(fact):
+    one = NormalSignal(
+        source="urn:distributor:test",
+        id=fact.entity_key,
+        time=datetime.now(UTC),
+        code=fact.kind,
+        entity_type=fact.entity_type,
+        entity_key=fact.entity_key,
+        business_unit=fact.business_unit,
+        region=fact.region,
+    )
+    return Incident.objects.get(pk=accept(one).incident.pk)
+
+
+def open_case(simulator, fact):
+    body = {"Subject": "What about our order?", "Status": "New", "Type": CASE_TYPES[fact.kind]}
+    with simulator.store.write() as session:
+        record = sobjects.create(session, sobjects.SOBJECTS["Case"], {**body, "Order_Number__c": fact.order}, kind=None)
+    return record.key
+
+
+def stored(simulator, entity):
+    with simulator.store.read() as session:
+        return [record.fields for record in session.records("sf", entity)]
+
+
+@pytest.mark.parametrize("kind", sorted(ALONE))
+def test_a_small_exception_is_mended_alone_and_the_customers_case_is_answered_and_closed(simulator, kind):
+    fact = small(kind)
+    case = open_case(simulator, fact)
+    incident = take_in(fact)
+
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED, incident.status_reason
+    assert Verification.objects.filter(step_run__execution__incident=incident, matched=True).count() == 3
+    assert [row["Status"] for row in stored(simulator, "Case") if row["Id"] == case] == ["Closed"]
+    assert [row["ParentId"] for row in stored(simulator, "CaseComment")] == [case]
+
+
+@pytest.mark.parametrize("kind", sorted(ALONE))
+def test_what_was_mended_is_found_right_when_it_is_asked_about_again(simulator, kind):
+    incident = take_in(small(kind))
+    drive(incident)
+
+    collected = evidence.collect(incident, actor="system:test")
+
+    assert incident.status == Status.RESOLVED, incident.status_reason
+    assert collected.healed
+
+
+def test_a_duplicate_waits_for_people_before_anything_is_posted(simulator):
+    fact = next(fact for fact in planted() if fact.cause == "edi_resend")
+    with simulator.store.read() as session:
+        notes = len(session.records("fo", "FreeTextInvoiceHeaders"))
+
+    incident = drive(take_in(fact))
+
+    with simulator.store.read() as session:
+        assert len(session.records("fo", "FreeTextInvoiceHeaders")) == notes
+    assert incident.status == Status.AWAITING_APPROVAL
+
+
+def test_an_exception_that_is_none_is_closed_with_its_reason(simulator):
+    incident = drive(take_in(next(fact for fact in planted() if fact.cause == "already_credited")))
+
+    assert incident.status == Status.DISMISSED
+    assert "covers the whole invoice" in incident.status_reason
