@@ -32,7 +32,7 @@ class ApprovalSerializer(serializers.ModelSerializer[ApprovalRequest]):
 
     kind = serializers.ChoiceField(source="subject", choices=["plan", "rollback"])
     incident = serializers.IntegerField(source="incident_id")
-    state = serializers.ChoiceField(choices=State.values)
+    state = serializers.ChoiceField(choices=State.choices)
     amount = serializers.SerializerMethodField()
 
     class Meta:

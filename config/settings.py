@@ -233,6 +233,11 @@ IDEMPOTENCY_WINDOW = timedelta(hours=24)
 OUTBOUND_ALLOW = env.list("OUTBOUND_ALLOW", default=[])
 OUTBOUND_TIMEOUT_SECONDS = env.float("OUTBOUND_TIMEOUT_SECONDS", default=20.0)
 OUTBOUND_MAX_BYTES = env.int("OUTBOUND_MAX_BYTES", default=8 * 1024 * 1024)
+# Fields about a person: their values never stand in the log of calls.
+REDACTED_FIELDS = env.list(
+    "REDACTED_FIELDS",
+    default=["Email", "Phone", "MobilePhone", "BirthDate", "IBAN", "BankAccount", "ContactName", "SuppliedEmail"],
+)
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="")
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")
 OPENAI_MODEL = env.str("OPENAI_MODEL", default="")

@@ -233,6 +233,18 @@ def resume(*, reason: str, actor: str, connection: Connection | None = None) -> 
     return ended
 
 
+def reseal_secrets(*, actor: str) -> int:
+    """Seal every secret anew that stands under an older key than the first in ``CREDENTIAL_KEY``; says how many."""
+    count = 0
+    for connection in Connection.objects.all():
+        old = [name for name, sealed in connection.secrets.items() if vault.needs_resealing(sealed)]
+        for name in old:
+            value = vault.open_sealed(connection, name, connection.secrets[name])
+            set_secret(connection, name, value, actor=actor, reason="sealed under the new key")
+        count += len(old)
+    return count
+
+
 def _slug(connection: Connection | None) -> str:
     return connection.slug if connection else "all"
 

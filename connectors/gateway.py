@@ -196,7 +196,7 @@ def _recorded(use: _Use, arguments: Mapping[str, Any], act: Callable[[Connector]
         # A fault of ours: the row must say so, and the error must rise.
         _finish(row, connector, outcome="failed", message=redactor.text(f"{type(error).__name__}: {error}"))
         raise
-    _finish(row, connector, outcome="ok", answer=_summary(result))
+    _finish(row, connector, outcome="ok", answer=redactor.data(_summary(result)))
     return result, row
 
 

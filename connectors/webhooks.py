@@ -125,10 +125,13 @@ def store(connection: Connection, told: Sequence[Inbound]) -> Received:
     fresh: dict[str, Inbound] = {}
     for inbound in told:
         fresh.setdefault(inbound.external_id, inbound)  # of two equals the first one counts
-    known = set(_ids(connection, list(fresh)).values_list("external_id", flat=True)) if len(fresh) > 1 else set()
-    rows = [_row(connection, inbound, at=db_now()) for key, inbound in fresh.items() if key not in known]
+    known = set(_ids(connection, list(fresh)).values_list("external_id", flat=True))
+    now = db_now()
+    rows = [_row(connection, inbound, at=now) for key, inbound in fresh.items() if key not in known]
+    if not rows:
+        return Received(0, len(told))
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)
-    ids = _inserted(connection, rows)
+    ids = _inserted(connection, rows, at=now)
     if ids:
         deliveries_arrived.send(sender=Delivery, connection_id=connection.pk, delivery_ids=list(ids))
     return Received(len(ids), len(told) - len(ids), ids)
@@ -145,11 +148,10 @@ def _row(connection: Connection, inbound: Inbound, *, at: datetime) -> Delivery:
     )
 
 
-def _inserted(connection: Connection, rows: list[Delivery]) -> tuple[int, ...]:
-    """Tell ours from those that another request inserted in the same instant: each row has its own arrival time."""
-    mine = {row.external_id: row.received_at for row in rows}
-    found = _ids(connection, list(mine)).order_by("id").values_list("id", "external_id", "received_at")
-    return tuple(pk for pk, external_id, at in found if at == mine[external_id])
+def _inserted(connection: Connection, rows: list[Delivery], *, at: datetime) -> tuple[int, ...]:
+    """Tell our rows from those that another request inserted in the same instant, by their time of arrival."""
+    mine = _ids(connection, [row.external_id for row in rows]).filter(received_at=at)
+    return tuple(mine.order_by("id").values_list("id", flat=True))
 
 
 def _ids(connection: Connection, external_ids: list[str]) -> QuerySet[Delivery]:

@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from incidents import api as incident_api
 from incidents.models import Incident
 from playbooks import access, actions
 from playbooks.models import DeadLetter, Execution, Plan, PlaybookVersion
@@ -140,41 +139,3 @@ class PlaybookList(generics.ListAPIView[PlaybookVersion]):
 
     serializer_class = PlaybookSerializer
     queryset = PlaybookVersion.objects.filter(active=True).select_related("playbook")
-
-
-def plan_of(incident: Incident, user: Any) -> dict[str, Any] | None:
-    """Return the newest plan of an incident, for its page in the API."""
-    plan = incident.plans.select_related("playbook_version__playbook").prefetch_related(*PLAN_PARTS).first()
-    return None if plan is None else dict(PlanSerializer(plan).data)
-
-
-def execution_of(incident: Incident, user: Any) -> dict[str, Any] | None:
-    """Return the newest execution of an incident, for its page in the API."""
-    execution = incident.executions.prefetch_related(*EXECUTION_PARTS).first()
-    return None if execution is None else dict(ExecutionSerializer(execution).data)
-
-
-def outcome_of(incident: Incident, user: Any) -> dict[str, Any] | None:
-    """Return what the mending came to: the forward run, its read-back and, where there was one, its undo."""
-    forward = incident.executions.filter(direction=Execution.Direction.FORWARD).first()
-    if forward is None:
-        return None
-    checks = [run.verifications.last() for run in forward.step_runs.prefetch_related("verifications")]
-    back = forward.undone_by.first()
-    return {
-        "execution": forward.pk,
-        "state": forward.state,
-        "autonomous": forward.plan.autonomous,
-        "verified": bool(checks) and all(check is not None and check.matched for check in checks),
-        "verified_at": max((check.read_at for check in checks if check is not None), default=None),
-        "first_attempt": forward.first_attempt_verified,
-        "read_back": [row for check in checks if check is not None for row in check.fields],
-        "rolled_back": None if back is None else {"execution": back.pk, "state": back.state},
-    }
-
-
-def register() -> None:
-    """Add this floor's parts to the incident's page in the API."""
-    incident_api.contribute("plan", plan_of)
-    incident_api.contribute("execution", execution_of)
-    incident_api.contribute("outcome", outcome_of)

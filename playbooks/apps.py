@@ -10,12 +10,7 @@ class PlaybooksConfig(AppConfig):
     verbose_name = "Playbooks"
 
     def ready(self) -> None:
-        import importlib.util
+        # Importing connects the bells, the news from below and the schedules.
+        from playbooks import parts, receivers, schedules, tasks  # noqa: F401
 
-        if (
-            importlib.util.find_spec("incidents.evidence")
-            and importlib.util.find_spec("incidents.triage")
-            and importlib.util.find_spec("incidents.rootcause")
-            and importlib.util.find_spec("incidents.actions")
-        ):
-            from playbooks import receivers, schedules, tasks  # noqa: F401
+        parts.register()

@@ -57,8 +57,10 @@ def _about_a_change(source: str) -> None:
         raise ValueError(f"“{unknown[0]}” is not known to policies; they know {', '.join(sorted(VARIABLES))}.")
 
 
-class PolicyTest(Body):
+class PolicyTest(BaseModel):
     """A situation, and the verdict that the policy must come to in it; `allow` where it stays silent."""
+
+    model_config = ConfigDict(extra="forbid")
 
     given: dict[str, Any]
     expect: Literal["allow", "block", "correct", "needs_approval"]

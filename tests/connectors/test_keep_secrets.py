@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors import registry, vault
+from connectors import actions, registry, vault
 from connectors.models import Connection
 from connectors.redaction import HIDDEN, Redactor
 from tests.connectors.factories import SECRET, make_crm, make_fo
@@ -60,6 +60,18 @@ def test_a_new_key_seals_while_the_old_one_still_opens(db: None, settings: Any) 
 
     assert vault.open_sealed(connection, "client_secret", old) == SECRET
     assert (vault.needs_resealing(old), vault.needs_resealing(new)) == (True, False)
+
+
+def test_after_resealing_the_old_key_is_not_needed_any_more(db: None, settings: Any) -> None:
+    connection, new = make_fo(), fresh_key()
+    settings.CREDENTIAL_KEY = f"{new},{settings.CREDENTIAL_KEY}"
+
+    counts = [actions.reseal_secrets(actor="admin") for _ in range(2)]
+
+    settings.CREDENTIAL_KEY = new
+    connection.refresh_from_db()
+    assert counts == [1, 0]
+    assert vault.open_sealed(connection, "client_secret", connection.secrets["client_secret"]) == SECRET
 
 
 def test_a_lost_key_is_said_so(db: None, settings: Any) -> None:

@@ -211,6 +211,7 @@ def test_an_event_without_any_id_is_known_by_its_content(fo: Connection) -> None
         ("1900-01-01T00:00:00Z", None),
         ("/Date(999999999999999)/", None),
         ("/Date(x)/", None),
+        ("0001-01-01T00:00:00+14:00", None),
     ],
 )
 def test_times_are_read_in_every_form_that_fo_writes(text: str, moment: str | None) -> None:

@@ -383,10 +383,7 @@ def test_a_write_that_is_never_taken_is_left_to_a_person_after_five_tries(world)
 
 def test_a_playbook_may_want_the_source_read_again_before_it_counts_as_mended(world):
     incident = make_incident()
-    plan = make_plan(world, incident, CHARGED)
-    version = plan.playbook_version
-    version.definition = {**version.definition, "read_again_after_minutes": 5}
-    version.save()
+    plan = make_plan(world, incident, CHARGED, definition={"read_again_after_minutes": 5})
     execution = begin(plan)
 
     loop.advance(incident.pk)
@@ -401,10 +398,7 @@ def test_a_playbook_may_want_the_source_read_again_before_it_counts_as_mended(wo
 
 def test_a_mend_that_does_not_last_goes_to_a_person(world):
     incident = make_incident()
-    plan = make_plan(world, incident, CHARGED)
-    version = plan.playbook_version
-    version.definition = {**version.definition, "read_again_after_minutes": 5}
-    version.save()
+    plan = make_plan(world, incident, CHARGED, definition={"read_again_after_minutes": 5})
     begin(plan)
     loop.advance(incident.pk)
     key = {"dataAreaId": "demf", "SalesOrderNumber": "SO-1", "ChargeLineNumber": 1}

@@ -169,7 +169,8 @@ def test_a_test_that_cannot_be_meant_is_refused(test):
 
 
 def document(**changes: Any) -> PolicyDocument:
-    text = {"slug": "limit", "label": "Limit", "when": "amount > 1000.0", "verdict": "block", "message": "Too much."}
+    text = {"kind": "policy", "slug": "limit", "label": "Limit", "when": "amount > 1000.0", "verdict": "block"}
+    text["message"] = "Too much at once."
     return PolicyDocument.model_validate({**text, **changes})
 
 

@@ -59,7 +59,7 @@ def test_only_the_first_row_has_the_main_action(client, operator):
     scenes.make_incident(Status.NEEDS_OPERATOR)
     scenes.make_incident(Status.NEEDS_OPERATOR)
 
-    assert inbox(client, operator).count('class="btn main"') == 1
+    assert inbox(client, operator).count('class="btn main" tabindex') == 1
 
 
 def test_a_title_from_outside_cannot_bring_markup(client, operator):

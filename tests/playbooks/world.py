@@ -185,7 +185,13 @@ def make_playbook(steps: list[dict[str, Any]], slug: str = "mend", **definition:
     )
 
 
-def make_plan(world: World, incident: Incident, *writes: tuple[str, str, Mapping[str, Any]], **changes: Any) -> Plan:
+def make_plan(
+    world: World,
+    incident: Incident,
+    *writes: tuple[str, str, Mapping[str, Any]],
+    definition: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Plan:
     """A stored draft of these writes, made by the planner from what the simulator says now."""
     steps = [
         {
@@ -197,9 +203,9 @@ def make_plan(world: World, incident: Incident, *writes: tuple[str, str, Mapping
         }
         for number, (connection, operation, parameters) in enumerate(writes, start=1)
     ]
-    version = make_playbook(steps)
-    definition = PlaybookDefinition.model_validate(version.definition)
-    drafted = [planning._draft(incident, step, {}, "system:loop") for step in definition.steps]
+    version = make_playbook(steps, **(definition or {}))
+    valid = PlaybookDefinition.model_validate(version.definition)
+    drafted = [planning._draft(incident, step, {}, "system:loop") for step in valid.steps]
     choice = Choice("mend", {}, candidates=["mend"])
     plan = planning._store(incident, version, choice, drafted, rationale="Because it is wrong.")
     if changes:

@@ -80,8 +80,11 @@ def moment_of(text: str) -> datetime | None:
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
     except ValueError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return None if moment.year == 1900 else moment.astimezone(UTC)
+    try:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        return None
+    return None if moment.year == 1900 else moment
 
 
 def _plain(value: Any) -> Any:
