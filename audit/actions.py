@@ -78,9 +78,25 @@ def _append(lines: list[Line]) -> list[Entry]:
         entry = _entry(number, line, now, source, previous)
         previous = entry.hash
         entries.append(entry)
-    Entry.objects.bulk_create(entries)
+    for start in range(0, len(entries), _ROWS):
+        _insert(entries[start : start + _ROWS])
     Head.objects.filter(pk=1).update(hash=previous)
     return entries
+
+
+# As many rows as one statement takes on either database with this many columns.
+_ROWS = 500
+_FIELDS = Entry._meta.concrete_fields
+
+
+def _insert(entries: list[Entry]) -> None:
+    """Insert entries with plain SQL: the ledger is on every path, and this takes a third of the ORM's time."""
+    row = f"({', '.join(['%s'] * len(_FIELDS))})"
+    sql = f"INSERT INTO audit_entry ({', '.join(str(field.column) for field in _FIELDS)}) VALUES "  # noqa: S608 - own names
+    at = connection.ops.adapt_datetimefield_value(entries[0].at)
+    values = [at if field.attname == "at" else getattr(entry, field.attname) for entry in entries for field in _FIELDS]
+    with connection.cursor() as cursor:
+        cursor.execute(sql + ", ".join([row] * len(entries)), values)
 
 
 def _reserve(count: int) -> tuple[int, str, datetime]:
@@ -129,11 +145,13 @@ def _entry(number: int, line: Line, now: datetime, source: context.Source, previ
 
 def entry_hash(entry: Entry) -> str:
     """Return what ``entry.hash`` must be (see ``audit.proofs.link``)."""
-    return link({field.attname: getattr(entry, field.attname) for field in Entry._meta.concrete_fields})
+    return link({field.attname: getattr(entry, field.attname) for field in _FIELDS})
 
 
 def _text(value: str, limit: int | None = None) -> str:
     """Return text that both databases keep byte for byte: no NUL, no half characters, not too long."""
+    if value.isascii() and "\x00" not in value:
+        return value[:limit]
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:limit]
 
 

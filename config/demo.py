@@ -54,6 +54,7 @@ def prepare(simulator_url: str) -> Access:
     # The simulator is the one private address that the demo may call.
     if host not in settings.OUTBOUND_ALLOW:
         settings.OUTBOUND_ALLOW.append(host)
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0, interactive=False)
     _administrator(password)
     call_command("apply", pack=list(PACKS), stdout=io.StringIO())

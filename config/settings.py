@@ -193,7 +193,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "PlanState": "playbooks.states.PlanState",
         "ExecutionState": "playbooks.states.ExecutionState",
         "StepState": "playbooks.states.StepState",
-        "DeadLetterState": ["waiting", "replayed", "resolved"],
+        "DeadLetterState": [("waiting", "Waiting"), ("replayed", "Replayed"), ("resolved", "Resolved")],
     },
 }
 
@@ -247,5 +247,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # kombu remarks at each start that an in-memory broker has no host name.
+    "loggers": {"kombu.connection": {"level": "ERROR"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
 }

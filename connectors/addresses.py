@@ -37,11 +37,14 @@ def checked(scheme: str, host: str, port: int) -> Target:
     if scheme not in ("http", "https"):
         raise Blocked(f"{scheme} is not a way to call another system; use https.", code="address")
     if scheme == "http" and not named:
-        raise Blocked(f"{name}:{port} is called without TLS and is not in OUTBOUND_ALLOW.", code="address")
+        raise Blocked(
+            f"{name}:{port} is called without TLS and is not in OUTBOUND_ALLOW: use https, or add it there.",
+            code="address",
+        )
     open_ones = [str(address) for address in _resolved(name, port) if named or is_public(address)]
     if open_ones:
         return Target(name, port, tuple(dict.fromkeys(open_ones)))
-    raise Blocked(f"{name}:{port} is not a public address and is not in OUTBOUND_ALLOW.", code="address")
+    raise Blocked(f"{name}:{port} is not a public address; add it to OUTBOUND_ALLOW if it is meant.", code="address")
 
 
 def checked_url(url: str) -> Target:

@@ -27,7 +27,7 @@ class ConnectionForm(ReasonForm):
     )
     hook_secret = forms.CharField(
         required=False,
-        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"}),
         label="Hook secret",
     )
 
@@ -42,6 +42,9 @@ class ConnectionForm(ReasonForm):
             (item.name, f"{item.label} ({item.name})") for item in self.kind_class.operations if isinstance(item, Write)
         ]
         self.initial["operations"] = connection.operations
+        for name in ("slug", "label", "change_reason"):
+            if name in self.fields:
+                self.fields[name].widget.attrs.setdefault("class", "vTextField")
         self.fields["hook_secret"].help_text = _kept(bool(connection.hook_secret_digest)) + " At least 16 letters."
         for name in self.kind_class.config.model_fields:
             if connection.pk and name in connection.config:
@@ -77,7 +80,7 @@ def form_for(kind: type[Connector]) -> type[ConnectionForm]:
     """Return the form class of one kind."""
     fields: dict[str, Any] = {CONFIG + name: field_of(info, name) for name, info in kind.config.model_fields.items()}
     for name in sorted(kind.secrets):
-        widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
+        widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"})
         fields[SECRET + name] = forms.CharField(required=False, widget=widget, label=_titled(name), strip=True)
     return type(f"{kind.__name__}Form", (ConnectionForm,), {**fields, "kind_class": kind})
 
@@ -93,9 +96,9 @@ def field_of(info: FieldInfo, name: str) -> forms.Field:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return forms.ChoiceField(choices=[(item.value, _titled(str(item.value))) for item in kind], **shared)
     if kind is int:
-        return forms.IntegerField(**shared)
+        return forms.IntegerField(widget=forms.NumberInput(attrs={"class": "vIntegerField"}), **shared)
     if kind is float:
-        return forms.FloatField(**shared)
+        return forms.FloatField(widget=forms.NumberInput(attrs={"class": "vIntegerField"}), **shared)
     return forms.CharField(widget=forms.TextInput(attrs={"class": "vTextField"}), **shared)
 
 

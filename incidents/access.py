@@ -29,17 +29,22 @@ def needing(user: Any) -> Q:
 
 
 def check_sender(user: Any, signals: list[NormalSignal]) -> None:
-    """Raise ``NotAllowed`` unless ``user`` may send these signals: by role, and for these business units and regions."""
+    """Raise ``NotAllowed`` unless ``user`` may send these signals: by role, and for these units and regions."""
     if not has_role(user, *SENDERS):
         raise NotAllowed(f"Sending signals takes the role {' or '.join(SENDERS)}.")
     if getattr(user, "is_superuser", False):
         return
     scope = getattr(user, "scope", None)
-    for field, allowed in (("business_unit", scope.business_units), ("region", scope.regions)) if scope else ():
+    units, regions = (scope.business_units, scope.regions) if scope else ([], [])
+    for field, allowed in (("business_unit", units), ("region", regions)):
+        word = field.replace("_", " ")
+        if not allowed:
+            raise NotAllowed(f"You work for no {word}, so you send no signals.")
+        # One that names none is taken in: its unit is found from the evidence.
         given = {getattr(signal, field) for signal in signals} - {""}
         strange = sorted(given - set(allowed)) if "*" not in allowed else []
         if strange:
-            raise NotAllowed(f"You do not work for the {field.replace('_', ' ')} {', '.join(strange)}.")
+            raise NotAllowed(f"You do not work for the {word} {', '.join(strange)}.")
 
 
 def find(user: Any, pk: int) -> Incident | None:

@@ -3,14 +3,14 @@
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from audit.access import has_role
+from audit.access import has_role, roles_of
 from audit.clock import db_now
-from audit.errors import Invalid, NotAllowed
+from audit.errors import IllegalMove, Invalid, NotAllowed
 from incidents import merging, sla
 from incidents.briefs import note
 from incidents.models import Comment, Incident, Merge
-from incidents.moves import change, check_version, move, ring
-from incidents.states import Status
+from incidents.moves import change, check_version, lock, move, ring
+from incidents.states import CLOSED, Status
 
 __all__ = [
     "acknowledge",
@@ -57,12 +57,21 @@ def assign(
 
 
 def acknowledge(incident: Incident, *, by: User, reason: str = "", if_version: int | None = None) -> Incident:
-    """Say that somebody has seen it: the clock to acknowledge stops. Saying so again changes nothing."""
-    _may(by, WORKERS)
+    """Say that somebody has seen it: the clock to acknowledge stops. Saying so again changes nothing.
+
+    Escalations to one's own roles are answered by it, and the next role hears of it one interval later.
+    """
+    _may(by, COMMENTERS)
     check_version(incident, if_version)
     with transaction.atomic():
-        if sla.acknowledge(incident, db_now()):
-            note(incident, "incident.acknowledged", actor=by.get_username(), reason=reason)
+        now, name = db_now(), by.get_username()
+        first = sla.acknowledge(incident, now)
+        told = incident.escalations.filter(acknowledged_at=None, role__in=roles_of(by))
+        answered = told.update(acknowledged_at=now, acknowledged_by=name)
+        if answered:
+            sla.postpone(incident, now)
+        if first or answered:
+            note(incident, "incident.acknowledged", actor=name, reason=reason, data={"escalations": answered})
     return incident
 
 
@@ -84,7 +93,9 @@ def dismiss(incident: Incident, *, by: User, reason: str = "", if_version: int |
 def reopen(incident: Incident, *, by: User, reason: str = "", if_version: int | None = None) -> Incident:
     """Take a closed incident up again, from fresh evidence."""
     if incident.merged_into_id is not None:
-        raise Invalid(f"{incident} was merged into INC-{incident.merged_into_id}: take the merge apart instead.")
+        raise IllegalMove(f"{incident} was merged into INC-{incident.merged_into_id}: take the merge apart instead.")
+    if Status(incident.status) not in CLOSED:
+        raise IllegalMove(f"{incident} is open.")
     return _by_hand(incident, Status.TRIAGED, by, _needed(reason), if_version)
 
 
@@ -92,7 +103,7 @@ def comment(incident: Incident, *, by: User, text: str, if_version: int | None =
     """Write something about an incident."""
     _may(by, COMMENTERS)
     check_version(incident, if_version)
-    text = text.strip()
+    text = text.replace("\x00", "").strip()
     if not text or len(text) > LONGEST:
         raise Invalid("Write something.", {"text": [f"Between 1 and {LONGEST} characters."]})
     with transaction.atomic():
@@ -105,31 +116,36 @@ def merge(kept: Incident, folded: Incident, *, by: User, reason: str = "", if_ve
     """Fold ``folded`` into ``kept``; ``if_version`` is that of ``folded``."""
     _may(by, WORKERS)
     check_version(folded, if_version)
-    return merging.merge(kept, folded, by=by, reason=reason)
+    return merging.merge(kept, folded, by=by, reason=_needed(reason))
 
 
 def unmerge(merge: Merge, *, by: User, reason: str = "") -> Merge:
     """Take a merge apart exactly."""
     _may(by, WORKERS)
-    return merging.unmerge(merge, by=by, reason=reason)
+    return merging.unmerge(merge, by=by, reason=_needed(reason))
 
 
 def _by_hand(
     incident: Incident, to: Status, by: User, reason: str, if_version: int | None, *, only: Status | None = None
 ) -> Incident:
     _may(by, WORKERS)
-    check_version(incident, if_version)
-    if only is not None and incident.status != only:
-        raise Invalid(f"{incident} is not {only.label.lower()}.")
     with transaction.atomic():
+        # Held, so that the version that is checked is the version that is changed.
+        incident = lock(incident.pk)
+        check_version(incident, if_version)
+        if only is not None and incident.status != only:
+            raise IllegalMove(f"{incident} is not {only.label.lower()}.")
+        if to is Status.TRIAGED and incident.kind_id is None:
+            to = Status.NEEDS_OPERATOR if only is not None else to
         sla.acknowledge(incident, db_now())
         return move(incident, to, actor=by.get_username(), reason=reason, by=by)
 
 
 def _needed(reason: str) -> str:
-    if not reason.strip():
+    reason = reason.replace("\x00", "").strip()
+    if not reason:
         raise Invalid("Say why: people will read it.", {"reason": ["A reason is needed."]})
-    return reason.strip()
+    return reason
 
 
 def _may(by: User, roles: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,15 +25,18 @@ CONTEXT = ("source", "id", "time", "type")
 _OWN = frozenset({"specversion", *CONTEXT, "datacontenttype", "dataschema", "subject", "data", "data_base64"})
 _EXTENSION = re.compile(r"[a-z0-9]{1,64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _JSON = re.compile(r"(application|text)/(json|[\w.+-]+\+json)(\s*;.*)?", re.IGNORECASE)
 _UNKNOWN = "This field is not known here."
+_MONEY = 'Write money as {"amount": "1234.50", "currency": "EUR"}.'
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # while the other fields of a refused event are looked at
 
 
 @dataclass
 class _Reader:
     """One event being read; collects what is wrong with it, field by field."""
 
-    now: datetime
+    now: Callable[[], datetime]
     errors: dict[str, list[str]] = field(default_factory=dict)
 
     def wrong(self, name: str, message: str) -> None:
@@ -58,7 +61,7 @@ class _Reader:
 
     def _time(self, value: Any) -> Any:
         if value is None:
-            return self.now
+            return self.now()
         if isinstance(value, str) and _TIME.fullmatch(value):
             try:
                 moment = datetime.fromisoformat(value.upper())
@@ -67,42 +70,52 @@ class _Reader:
             if moment is not None and year_is_sane(moment):
                 return moment
         self.wrong("time", "Write the time as in RFC 3339, such as 2026-11-03T12:00:00Z.")
-        return self.now
+        return _ANY_TIME
 
     def _money(self, given: dict[str, Any], prefix: str) -> None:
-        amount = given.get("amount")
-        if isinstance(amount, dict):
-            for name in sorted(amount.keys() - {"amount", "currency"}):
-                self.wrong(f"{prefix}amount.{name}", _UNKNOWN)
-            if "currency" in amount:
-                given["currency"] = amount["currency"]
-            given["amount"] = amount.get("amount")
-        if isinstance(given.get("amount"), bool):
-            self.wrong(f"{prefix}amount", "Write an amount as a number or as text.")
-            given["amount"] = None
+        money = given.pop("amount", None)
+        if money is None:
+            return
+        if not isinstance(money, dict):
+            # Beside it a currency may stand: then it is a plain number or text.
+            money = {"amount": money, "currency": given.get("currency")}
+        for name in sorted(money.keys() - {"amount", "currency"}):
+            self.wrong(f"{prefix}amount.{name}", _UNKNOWN)
+        amount, currency = money.get("amount"), money.get("currency")
+        if isinstance(amount, bool) or not isinstance(amount, str | int | float):
+            self.wrong(f"{prefix}amount", _MONEY)
+        elif not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+            self.wrong(f"{prefix}amount.currency", _MONEY)
+        else:
+            given |= {"amount": amount, "currency": currency}
 
     def _note(self, error: ValidationError, prefix: str) -> None:
         for one in error.errors():
             name = ".".join(map(str, one["loc"])) or "body"
-            self.wrong(name if name in CONTEXT or name == "body" else f"{prefix}{name}", one["msg"])
+            place = name if name in CONTEXT or name == "body" else f"{prefix}{name}"
+            if place in self.errors:
+                continue  # said before, in plainer words
+            self.wrong(place, one["msg"].removeprefix("Value error, "))
 
 
-def read(media_type: str, body: Any, headers: Mapping[str, str], now: datetime) -> tuple[list[NormalSignal], bool]:
+def read(
+    media_type: str, body: Any, headers: Mapping[str, str], now: Callable[[], datetime]
+) -> tuple[list[NormalSignal], bool]:
     """Return the signals of a request and whether it was a batch.
 
-    ``now`` stands in where an event has no time. Raises ``Invalid`` with every field that cannot be meant.
+    ``now()`` stands in where an event has no time. Raises ``Invalid`` with every field that cannot be meant.
     """
-    if media_type == BATCH or isinstance(body, list):
-        return _batch(body, now, _structured if media_type == BATCH else _single), True
     if media_type == STRUCTURED:
         return [_one(lambda reader: _structured(reader, body), now)], False
+    if media_type == BATCH or isinstance(body, list):
+        return _batch(body, now, _structured if media_type == BATCH else _single), True
     binary = {name[3:].lower(): value for name, value in headers.items() if name.lower().startswith("ce-")}
     if binary:
         return [_one(lambda reader: _binary(reader, binary, body), now)], False
     return [_one(lambda reader: _single(reader, body), now)], False
 
 
-def _one(reading: Callable[[_Reader], NormalSignal | None], now: datetime) -> NormalSignal:
+def _one(reading: Callable[[_Reader], NormalSignal | None], now: Callable[[], datetime]) -> NormalSignal:
     reader = _Reader(now)
     signal = reading(reader)
     if signal is None or reader.errors:
@@ -110,12 +123,15 @@ def _one(reading: Callable[[_Reader], NormalSignal | None], now: datetime) -> No
     return signal
 
 
-def _batch(body: Any, now: datetime, reading: Callable[[_Reader, Any], NormalSignal | None]) -> list[NormalSignal]:
+def _batch(
+    body: Any, now: Callable[[], datetime], reading: Callable[[_Reader, Any], NormalSignal | None]
+) -> list[NormalSignal]:
     if not isinstance(body, list):
         raise Invalid("A batch is a list of events.", {"body": ["Send a list of events."]})
     if len(body) > MAX_BATCH:
         raise Invalid(f"A batch holds at most {MAX_BATCH} events.", {"body": [f"{len(body)} events are too many."]})
-    signals, errors = [], {}
+    signals: list[NormalSignal] = []
+    errors: dict[str, list[str]] = {}
     for number, event in enumerate(body):
         reader = _Reader(now)
         signal = reading(reader, event)
@@ -142,8 +158,6 @@ def _structured(reader: _Reader, event: Any) -> NormalSignal | None:
         reader.wrong("data_base64", "Send data or data_base64, not both.")
     data = event["data"] if "data" in event else _decoded(reader, event.get("data_base64"))
     _check_content_type(reader, event.get("datacontenttype"))
-    if any(name in reader.errors for name in ("type", "source", "id")):
-        return None
     return reader.signal(event, data, event, "data.")
 
 

@@ -120,7 +120,7 @@ def _judge(delivery: Delivery) -> _Judgement:
     asking = [
         (kind, detection)
         for kind in ExceptionKind.objects.filter(enabled=True).order_by("code")
-        for detection in definition_of(kind).detect
+        for detection in _detections(kind)
         if detection.connection == delivery.connection.slug and detection.event in (delivery.event, "*")
     ]
     for last_resort in (False, True):
@@ -129,6 +129,15 @@ def _judge(delivery: Delivery) -> _Judgement:
             if detection.otherwise is last_resort and not (last_resort and judged.applied):
                 _apply(kind, detection, delivery, event, judged)
     return judged
+
+
+def _detections(kind: ExceptionKind) -> list[Detection]:
+    try:
+        return definition_of(kind).detect
+    except ValidationError:
+        # One kind that was broken by hand must not keep the others from being detected.
+        logger.exception("the exception kind %s cannot be read", kind.code)
+        return []
 
 
 def _apply(

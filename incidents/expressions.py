@@ -277,6 +277,9 @@ def number(value: Any) -> Decimal:
     if isinstance(value, bool):
         raise ExpressionFailed(f"{value!r} is no amount")
     try:
-        return Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        amount = Decimal(repr(value) if isinstance(value, float) else str(value))
+        if not amount.is_finite():
+            raise ExpressionFailed(f"{value!r} is no amount")
+        return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
     except (InvalidOperation, ValueError) as error:
         raise ExpressionFailed(f"{value!r} is no amount") from error

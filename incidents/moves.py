@@ -37,12 +37,36 @@ def move(
     to, before = Status(to), Status(incident.status)
     if to not in NEXT[before]:
         raise IllegalMove(f"{incident} is {before.label.lower()}: from there it cannot become {to.label.lower()}.")
+    return _move(incident, to, columns, actor=actor, reason=reason, due_in=due_in, by=by)
+
+
+def put_back(incident: Incident, to: Status, *, actor: str, reason: str, by: AbstractBaseUser, **columns: Any) -> None:
+    """Give a folded incident the status back that it had; only for taking a merge apart.
+
+    Raises ``IllegalMove`` where another incident is open for its problem by now.
+    """
+    _move(incident, to, columns, actor=actor, reason=reason, due_in=None, by=by, strict=True)
+
+
+def _move(
+    incident: Incident,
+    to: Status,
+    columns: dict[str, Any],
+    *,
+    actor: str,
+    reason: str,
+    due_in: float | None,
+    by: AbstractBaseUser | None,
+    strict: bool = False,
+) -> Incident:
+    before = Status(incident.status)
     with transaction.atomic():
         now = db_now()
         changes = {"status": to, "status_reason": reason, **_times(incident, to, now, due_in), **columns}
         rows = Incident.objects.filter(pk=incident.pk, status=before)
+        reopening = incident.closed_at is not None and to not in CLOSED
         # Compare and swap: of two workers, the database lets one through.
-        if not _write(incident, rows, changes, reopening=incident.closed_at is not None and to not in CLOSED):
+        if not _write(incident, rows, changes, reopening=reopening, strict=strict or to is Status.TRIAGED):
             raise LostRace(f"{incident} was moved by someone else.")
         history.remember([incident], now, reason=reason, by=by)
         sla.follow(incident, before, now)
@@ -116,7 +140,12 @@ def _times(incident: Incident, to: Status, now: Any, due_in: float | None) -> di
 
 
 def _write(
-    incident: Incident, rows: models.QuerySet[Incident], changes: dict[str, Any], *, reopening: bool = False
+    incident: Incident,
+    rows: models.QuerySet[Incident],
+    changes: dict[str, Any],
+    *,
+    reopening: bool = False,
+    strict: bool = True,
 ) -> bool:
     try:
         with transaction.atomic():
@@ -124,7 +153,7 @@ def _write(
     except IntegrityError as error:
         if not reopening or Incident.objects.filter(fingerprint=incident.fingerprint, closed_at=None).count() == 0:
             raise
-        if changes["status"] is Status.TRIAGED:
+        if strict:
             raise IllegalMove(
                 f"Another incident for the same problem is open; work on that one: {_open(incident)}."
             ) from error

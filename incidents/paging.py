@@ -4,9 +4,11 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import F, Q, QuerySet, Value
+from django.core.exceptions import ValidationError
+from django.db.models import DateTimeField, DecimalField, F, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from rest_framework.request import Request
@@ -15,13 +17,17 @@ from rest_framework.utils.urls import replace_query_param
 from audit.errors import Invalid
 from audit.paging import Cursor
 
-# What may be ordered by. A missing amount counts as less than nothing at stake.
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+_LARGEST = 2**63 - 1
+# What may be ordered by. A missing amount counts as less than nothing at stake, no clock as due at the end of time;
+# the most severe is the largest.
 ORDERS: dict[str, Combinable] = {
     "id": F("id"),
     "opened_at": F("opened_at"),
     "last_signal_at": F("last_signal_at"),
-    "severity": F("severity_rank"),
-    "revenue_at_risk": Coalesce(F("revenue_at_risk"), Value(-1)),
+    "severity": Value(3) - F("severity_rank"),
+    "revenue_at_risk": Coalesce(F("revenue_at_risk"), Value(-1), output_field=DecimalField(decimal_places=2)),
+    "due": Coalesce(F("sla__resolve_due"), Value(_NEVER), output_field=DateTimeField()),
 }
 
 
@@ -37,7 +43,8 @@ class KeysetCursor(Cursor):
         backward = bool(at and at["b"])
         rows = queryset.annotate(_at=ORDERS[name])
         if at is not None:
-            rows = rows.filter(_beyond(at["v"], at["id"], less=self.descending is not backward))
+            value = _read(rows, at["v"])
+            rows = rows.filter(_beyond(value, at["id"], less=self.descending is not backward))
         sign = "-" if self.descending is not backward else ""
         found = list(rows.order_by(f"{sign}_at", f"{sign}id")[: size + 1])
         more, page = len(found) > size, found[:size]
@@ -94,6 +101,18 @@ def _order(text: str) -> tuple[str, bool]:
     return name, text.startswith("-")
 
 
+def _read(rows: QuerySet[Any], text: str) -> Any:
+    """Return a cursor's value in the type that is ordered by; a cursor of another order has none."""
+    kind = rows.query.annotations["_at"].output_field
+    try:
+        value = kind.to_python(text)
+    except (ValidationError, ValueError, OverflowError):
+        raise _foreign() from None
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise _foreign()
+    return value
+
+
 def _beyond(value: Any, key: int, *, less: bool) -> Q:
     side = "lt" if less else "gt"
     return Q(**{f"_at__{side}": value}) | Q(_at=value, **{f"id__{side}": key})
@@ -113,8 +132,12 @@ def _opened(text: str | None) -> dict[str, Any] | None:
         return None
     try:
         at = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if set(at) == {"v", "id", "b"} and isinstance(at["id"], int) and isinstance(at["v"], str):
-            return dict(at)
-    except (binascii.Error, ValueError, TypeError, AttributeError):
+        if set(at) == {"v", "id", "b"} and isinstance(at["v"], str) and 0 <= int(at["id"]) <= _LARGEST:
+            return {"v": at["v"], "id": int(at["id"]), "b": bool(at["b"])}
+    except (binascii.Error, ValueError, TypeError, OverflowError):
         pass
-    raise Invalid("This cursor was not given out here.", {"cursor": ["Use the links next and previous."]})
+    raise _foreign()
+
+
+def _foreign() -> Invalid:
+    return Invalid("This cursor was not given out here.", {"cursor": ["Use the links next and previous."]})

@@ -233,7 +233,9 @@ class RootCauseSerializer(serializers.ModelSerializer[RootCause]):
 
     class Meta:
         model = RootCause
-        fields: ClassVar = ["engine", "cause", "summary", "round", "kind_version", "created_at", "statements", "ruled_out"]
+        fields: ClassVar = [
+            *("engine", "cause", "summary", "round", "kind_version", "created_at", "statements", "ruled_out"),
+        ]
 
     @extend_schema_field(StatementSerializer(many=True))
     def get_statements(self, cause: RootCause) -> list[dict[str, Any]]:

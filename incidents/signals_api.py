@@ -1,6 +1,7 @@
 """Signals over HTTP: systems tell what happened, one by one or in batches; what they told can be read again."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from django.db import transaction
@@ -13,17 +14,28 @@ from rest_framework.response import Response
 
 from audit.access import has_role
 from audit.actions import record
+from audit.clock import db_now
 from audit.errors import Invalid, NotAllowed
 from audit.strictjson import StrictJSONParser
-from incidents.cloudevents import MANY, ONE, BatchParser, EventParser, from_headers, signal_of
+from incidents.access import SENDERS, check_sender
+from incidents.cloudevents import BATCH, STRUCTURED, read
 from incidents.filters import SignalFilter
 from incidents.fingerprints import NoFingerprint, fingerprint
 from incidents.intake import Accepted, NormalSignal, accept, accept_many
 from incidents.models import Signal
 from incidents.serializers import AcceptedSerializer, EventSerializer, SignalDetailSerializer, SignalSerializer
 
-MOST = 1_000
-SENDERS = ("integration", "operator", "automation_admin")
+
+class EventParser(StrictJSONParser):
+    """Strict JSON that says it is one CloudEvent."""
+
+    media_type = STRUCTURED
+
+
+class BatchParser(StrictJSONParser):
+    """Strict JSON that says it is a list of CloudEvents."""
+
+    media_type = BATCH
 
 
 class SendsSignals(BasePermission):
@@ -50,8 +62,8 @@ class Signals(generics.ListAPIView[Signal]):
     @extend_schema(
         operation_id="signals_send",
         request={
-            ONE: EventSerializer,
-            MANY: EventSerializer(many=True),
+            STRUCTURED: EventSerializer,
+            BATCH: EventSerializer(many=True),
             "application/json": EventSerializer,
         },
         responses={
@@ -61,7 +73,7 @@ class Signals(generics.ListAPIView[Signal]):
         examples=[
             OpenApiExample(
                 "A CloudEvent",
-                media_type=ONE,
+                media_type=STRUCTURED,
                 request_only=True,
                 value={
                     "specversion": "1.0",
@@ -88,20 +100,16 @@ class Signals(generics.ListAPIView[Signal]):
         most 1,000, or plain JSON with the same members.
         """
         kind = (request.content_type or "").partition(";")[0].strip().lower()
-        unit, region = _own_place(request.user)
-        if kind == MANY:
-            return _take_batch(request, unit, region)
-        event, declared = request.data, kind == ONE
-        if not declared:
-            told = from_headers(request.META, event)
-            event, declared = (event, False) if told is None else (told, True)
-        signal = signal_of(event, declared=declared, unit=unit, region=region)
-        _check_place(request.user, [signal])
+        signals, batch = read(kind, request.data, request.headers, cache(db_now))
+        _settle_places(request.user, signals)
+        actor = request.user.get_username()
         try:
-            accepted = accept(signal, actor=request.user.get_username())
+            accepted = accept_many(signals, actor=actor) if batch else [accept(signals[0], actor=actor)]
         except NoFingerprint as error:
-            raise Invalid(str(error), {"data.entity_key": error.errors["entity_key"]}) from None
-        return Response(_answer(accepted), status=200 if accepted.repeated else 202)
+            raise Invalid(str(error), _without_fingerprint(signals, batch=batch)) from None
+        answers = [_answer(one) for one in accepted]
+        again = bool(accepted) and all(one.repeated for one in accepted)
+        return Response(answers if batch else answers[0], status=200 if again else 202)
 
 
 class SignalDetail(generics.RetrieveAPIView[Signal]):
@@ -114,36 +122,13 @@ class SignalDetail(generics.RetrieveAPIView[Signal]):
         return Signal.objects.visible_to(self.request.user)
 
 
-def _take_batch(request: Request, unit: str, region: str) -> Response:
-    events = request.data
-    if not isinstance(events, list):
-        raise Invalid("A batch is a JSON list of CloudEvents.", {"body": ["Send a JSON list."]})
-    if len(events) > MOST:
-        raise Invalid(f"A batch has at most {MOST} events; this one has {len(events)}.", {"body": ["Send fewer."]})
-    signals, errors = [], {}
-    for index, event in enumerate(events):
-        try:
-            signals.append(signal_of(event, declared=True, unit=unit, region=region))
-        except Invalid as error:
-            errors |= {f"{index}.{name}": messages for name, messages in error.errors.items()}
-    if errors:
-        raise Invalid("Some signals of the batch are not valid; none was taken in.", errors)
-    _check_place(request.user, signals)
-    try:
-        accepted = accept_many(signals, actor=request.user.get_username())  # type: ignore[union-attr]
-    except NoFingerprint as error:
-        raise Invalid(f"None was taken in: {error}", _without_fingerprint(signals)) from None
-    again = bool(accepted) and all(one.repeated for one in accepted)
-    return Response([_answer(one) for one in accepted], status=200 if again else 202)
-
-
-def _without_fingerprint(signals: Sequence[NormalSignal]) -> dict[str, list[str]]:
+def _without_fingerprint(signals: Sequence[NormalSignal], *, batch: bool) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
     for index, signal in enumerate(signals):
         try:
             fingerprint(signal.code, signal.entity_type, signal.entity_key, {})
         except NoFingerprint as error:
-            errors[f"{index}.data.entity_key"] = error.errors["entity_key"]
+            errors[f"{index}.data.entity_key" if batch else "data.entity_key"] = error.errors["entity_key"]
     return errors
 
 
@@ -153,37 +138,24 @@ def _answer(accepted: Accepted) -> dict[str, Any]:
     return {"signal": signal.pk, "incident": signal.joined_id, "merged": signal.merged}
 
 
-def _own_place(user: Any) -> tuple[str, str]:
-    """Return the unit and region that a sender speaks for when it names none: its only one, else blank."""
-    scope = getattr(user, "scope", None)
-    if scope is None or user.is_superuser:
-        return "", ""
-    return _only(scope.business_units), _only(scope.regions)
+def _settle_places(user: Any, signals: list[NormalSignal]) -> None:
+    """Let a sender that works for one unit or region leave it out; refuse a place that it does not work for.
 
-
-def _only(values: list[str]) -> str:
-    return values[0] if len(values) == 1 and values[0] != "*" else ""
-
-
-def _check_place(user: Any, signals: Sequence[NormalSignal]) -> None:
-    """Raise ``NotAllowed`` where a signal is about a unit or region that its sender does not work for.
-
-    A signal that names none is taken in: its unit is found from the evidence.
+    The refusal is entered in the ledger.
     """
-    if user.is_superuser:
-        return
-    scope = getattr(user, "scope", None)
-    units, regions = (scope.business_units, scope.regions) if scope else ([], [])
-    for signal in signals:
-        if not (_within(signal.business_unit, units) and _within(signal.region, regions)):
-            place = " · ".join(part for part in (signal.business_unit, signal.region) if part)
-            reason = f"You do not send signals for {place or 'any unit'}."
-            with transaction.atomic():
-                record(
-                    "refused.signal", actor=user.get_username(), target=f"{signal.source} {signal.id}", reason=reason
-                )
-            raise NotAllowed(reason)
+    scope = None if user.is_superuser else getattr(user, "scope", None)
+    for field in ("business_unit", "region") if scope else ():
+        own = getattr(scope, f"{field}s")
+        if len(own) == 1 and own[0] != "*":
+            for signal in signals:
+                setattr(signal, field, getattr(signal, field) or own[0])
+    try:
+        check_sender(user, signals)
+    except NotAllowed as refusal:
+        with transaction.atomic():
+            record("refused.signal", actor=user.get_username(), target=_named(signals), reason=str(refusal))
+        raise
 
 
-def _within(value: str, allowed: list[str]) -> bool:
-    return "*" in allowed or (value in allowed if value else bool(allowed))
+def _named(signals: list[NormalSignal]) -> str:
+    return ", ".join(sorted({signal.source for signal in signals}))[:200]

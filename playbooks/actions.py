@@ -1,5 +1,6 @@
 """What people do to plans and executions: re-plan, edit, take over, cancel, undo, replay."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -8,17 +9,17 @@ from django.db import transaction
 from audit.access import has_role
 from audit.actions import record
 from audit.clock import db_now
-from audit.errors import Invalid, NotAllowed
+from audit.errors import IllegalMove, Invalid, LostRace, NotAllowed
 from connectors.base import ConnectorError
 from incidents import actions as incident_actions
 from incidents.actions import move, ring
 from incidents.evidence import facts
 from incidents.models import Incident
 from incidents.states import Status
-from playbooks import chooser, deadletters, executions, planning, plans
+from playbooks import chooser, deadletters, endings, executions, planning, plans
 from playbooks.models import DeadLetter, Execution, Plan, StepRun
-from playbooks.moves import move_execution, move_step
-from playbooks.states import ExecutionState, PlanState, StepState
+from playbooks.moves import hold, move_execution, move_step
+from playbooks.states import LIVE_EXECUTION, ExecutionState, StepState
 
 REPLANNABLE = frozenset({Status.NEEDS_OPERATOR, Status.PLANNED, Status.AWAITING_APPROVAL, Status.DIAGNOSED})
 EDITABLE = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL})
@@ -35,12 +36,12 @@ def replan(incident: Incident, *, by: User, reason: str = "") -> Incident:
     who = by.get_username()
     why = reason or f"{who} asked for a new plan."
     with transaction.atomic():
-        _set_aside(incident, actor=who, reason=why)
+        endings.set_aside(incident, actor=who, reason=why)
         return move(incident, Status.TRIAGED, actor=who, reason=why)
 
 
 def edit_plan(plan: Plan, *, by: User, playbook: str, slots: dict[str, Any]) -> Plan:
-    """Replace a proposed plan by one with another candidate playbook or other slot values; the editor cannot approve it."""
+    """Replace a proposed plan by one with another candidate playbook or slot values; the editor cannot approve it."""
     _operator(by)
     incident, who = plan.incident, by.get_username()
     if Status(incident.status) not in EDITABLE or plan.state not in plans.LIVE:
@@ -50,18 +51,27 @@ def edit_plan(plan: Plan, *, by: User, playbook: str, slots: dict[str, Any]) -> 
     if playbook not in versions:
         raise Invalid("That playbook does not fit this incident.", {"playbook": ["Choose one of the candidates."]})
     offered = chooser.offered(versions[playbook], facts(incident))
-    taken = {name: slots.get(name, default) for name, (_, default) in offered.items()}
+    taken = {
+        name: chooser.among(allowed, slots[name]) if name in slots else default
+        for name, (allowed, default) in offered.items()
+    }
     wrong = {
-        name: ["Choose one of the offered values."] for name, value in taken.items() if value not in offered[name][0]
+        name: ["Choose one of the offered values."] for name, value in taken.items() if value is chooser.NOT_OFFERED
     }
     if wrong or set(slots) - set(offered):
         raise Invalid("The plan takes only the offered values.", wrong or {"slots": ["Unknown name."]})
     choice = chooser.Choice(playbook, taken, author=who, candidates=list(versions))
-    fresh = planning.propose(incident, actor=who, choice=choice, editor=who)
+    try:
+        fresh = planning.propose(incident, actor=who, choice=choice, editor=who)
+    except ConnectorError as error:
+        raise planning.CannotPlan(f"The record could not be read, so the plan stays as it was: {error}") from error
     incident.refresh_from_db()
     if incident.status == Status.AWAITING_APPROVAL:
-        plans.submit(fresh, actor=who)
+        # The loop may have come first and asked already.
+        with suppress(LostRace, IllegalMove):
+            plans.submit(fresh, actor=who)
     ring(incident.pk)
+    fresh.refresh_from_db()
     return fresh
 
 
@@ -72,7 +82,7 @@ def take_over(incident: Incident, *, by: User, reason: str) -> Incident:
         raise planning.CannotPlan("It is being carried out now. Cancel the execution first, or wait for its end.")
     who = by.get_username()
     with transaction.atomic():
-        _set_aside(incident, actor=who, reason=f"{who} took over.")
+        endings.set_aside(incident, actor=who, reason=f"{who} took over.")
         incident_actions.assign(incident, by=by, to=by)
         if incident.status != Status.NEEDS_OPERATOR:
             move(incident, Status.NEEDS_OPERATOR, actor=who, reason=reason or f"{who} took over.")
@@ -87,6 +97,8 @@ def cancel(execution: Execution, *, by: User, reason: str = "") -> Execution:
             f"The execution is {execution.get_state_display().lower()}: nothing is left to cancel."
         )
     with transaction.atomic():
+        # The bell first: the incident's row must not be waited for behind the ledger.
+        ring(execution.incident_id)
         Execution.objects.filter(pk=execution.pk).update(cancel_requested=True)
         record(
             "execution.cancel_requested",
@@ -95,7 +107,6 @@ def cancel(execution: Execution, *, by: User, reason: str = "") -> Execution:
             incident=execution.incident_id,
             reason=reason,
         )
-        ring(execution.incident_id)
     execution.refresh_from_db()
     return execution
 
@@ -105,24 +116,35 @@ def roll_back(execution: Execution, *, by: User, reason: str) -> Execution:
     _operator(by)
     if not reason.strip():
         raise Invalid("Say why it is to be taken back.", {"reason": ["A reason is needed."]})
-    who, incident = by.get_username(), Incident.objects.get(pk=execution.incident_id)
-    executions.undoable(execution)
-    if execution.state == ExecutionState.FAILED:
-        _give_up(execution, actor=who, reason=f"Rolled back by {who}.")
-    elif execution.state not in (ExecutionState.VERIFIED, ExecutionState.CANCELLED):
-        raise executions.CannotUndo("It is still being carried out. Cancel it first, or wait for its end.")
-    with transaction.atomic():
-        move(incident, Status.ROLLING_BACK, actor=who, reason=reason)
+    who = by.get_username()
+    steps = executions.undoable(execution)
+    _may_undo(execution, Incident.objects.get(pk=execution.incident_id))
     try:
-        back = executions.begin_rollback(execution, actor=who, reason=reason)
-    except (ConnectorError, executions.CannotUndo) as refusal:
-        back_to = Status.RESOLVED if execution.state == ExecutionState.VERIFIED else Status.NEEDS_OPERATOR
-        move(incident, back_to, actor=who, reason=f"The rollback could not be prepared: {refusal}")
-        if isinstance(refusal, ConnectorError):
-            raise executions.CannotUndo(f"The record could not be read, so nothing was undone: {refusal}") from refusal
-        raise
-    ring(incident.pk)
-    return back
+        foreseen = executions.foresee_undo(execution, steps)
+    except ConnectorError as error:
+        raise executions.CannotUndo(f"The record could not be read, so nothing was undone: {error}") from error
+    # One transaction: the loop must not find the incident rolling back before there is a rollback.
+    with transaction.atomic():
+        incident = hold(execution.incident_id)
+        execution.refresh_from_db()
+        _may_undo(execution, incident)
+        if [step.pk for step in executions.undoable(execution)] != [step.pk for step in steps]:
+            raise LostRace("The execution went on while its undo was prepared. Look again, then decide.")
+        if execution.state == ExecutionState.FAILED:
+            endings.give_up(execution, actor=who, reason=f"Rolled back by {who}.")
+        move(incident, Status.ROLLING_BACK, actor=who, reason=reason)
+        return executions.begin_rollback(execution, actor=who, reason=reason, steps=steps, foreseen=foreseen)
+
+
+def _may_undo(execution: Execution, incident: Incident) -> None:
+    if execution.state not in (ExecutionState.VERIFIED, ExecutionState.CANCELLED, ExecutionState.FAILED):
+        raise executions.CannotUndo("It is still being carried out. Cancel it first, or wait for its end.")
+    other = incident.executions.filter(state__in=LIVE_EXECUTION).exclude(pk=execution.pk).first()
+    if other is not None:
+        raise executions.CannotUndo(f"Another run of this incident, {other}, is not over. End that one first.")
+    if Status(incident.status) not in (Status.RESOLVED, Status.NEEDS_OPERATOR):
+        was = incident.get_status_display().lower()
+        raise executions.CannotUndo(f"{incident} is {was}: take it over first, then undo what was done.")
 
 
 def replay(letter: DeadLetter, *, actor: str) -> DeadLetter:
@@ -132,6 +154,7 @@ def replay(letter: DeadLetter, *, actor: str) -> DeadLetter:
         raise Invalid("This letter has no step to replay.")
     execution = step_run.execution
     with transaction.atomic():
+        hold(execution.incident_id)
         deadletters.close(letter, DeadLetter.State.REPLAYED, actor=actor)
         move_step(
             step_run,
@@ -163,9 +186,10 @@ def resolve(letter: DeadLetter, *, by: User, resolution: str) -> DeadLetter:
         raise Invalid("Say how it was dealt with.", {"resolution": ["A resolution is needed."]})
     who = by.get_username()
     with transaction.atomic():
+        hold(letter.incident_id)
         deadletters.close(letter, DeadLetter.State.RESOLVED, actor=who, resolution=resolution)
         if letter.step_run is not None and letter.step_run.execution.state == ExecutionState.FAILED:
-            _end(letter.step_run.execution, actor=who, reason=resolution)
+            endings.end(letter.step_run.execution, actor=who, reason=resolution)
     return letter
 
 
@@ -176,11 +200,11 @@ def replay_by(letter: DeadLetter, *, by: User) -> DeadLetter:
 
 
 def after_cooldown() -> int:
-    """Replay letters whose cause may pass by itself, at most three times a step; escalate the others. Returns how many."""
+    """Replay letters whose cause may pass by itself, at most three times a step; escalate the others; say how many."""
     due = DeadLetter.objects.filter(
         state=DeadLetter.State.WAITING, escalate_at__lte=db_now(), escalated_at__isnull=True
     )
-    handled = 0
+    handled = endings.tidy()
     for letter in due.select_related("step_run__execution__incident", "incident").order_by("pk")[:100]:
         handled += 1
         if letter.replays < AUTO_REPLAYS and _may_pass(letter):
@@ -203,8 +227,8 @@ def _may_pass(letter: DeadLetter) -> bool:
 
 def _escalate(letter: DeadLetter, reason: str) -> None:
     with transaction.atomic():
-        now = db_now()
-        if not DeadLetter.objects.filter(pk=letter.pk, escalated_at__isnull=True).update(escalated_at=now):
+        waiting = DeadLetter.objects.filter(pk=letter.pk, state=DeadLetter.State.WAITING, escalated_at__isnull=True)
+        if not waiting.update(escalated_at=db_now()):
             return
         record(
             "dead_letter.escalated",
@@ -213,27 +237,6 @@ def _escalate(letter: DeadLetter, reason: str) -> None:
             incident=letter.incident_id,
             reason=reason,
         )
-
-
-def _set_aside(incident: Incident, *, actor: str, reason: str) -> None:
-    for execution in incident.executions.filter(state=ExecutionState.FAILED):
-        _give_up(execution, actor=actor, reason=reason)
-    for plan in incident.plans.filter(state__in=plans.LIVE):
-        plans.void(plan, actor=actor, reason=reason)
-
-
-def _give_up(execution: Execution, *, actor: str, reason: str) -> None:
-    """End a failed execution; the letters of its steps are closed with it."""
-    letters = DeadLetter.objects.filter(step_run__execution=execution, state=DeadLetter.State.WAITING)
-    for letter in letters:
-        deadletters.close(letter, DeadLetter.State.RESOLVED, actor=actor, resolution=reason)
-    _end(execution, actor=actor, reason=reason)
-
-
-def _end(execution: Execution, *, actor: str, reason: str) -> None:
-    move_execution(execution, ExecutionState.CANCELLED, actor=actor, reason=reason)
-    if execution.direction == Execution.Direction.FORWARD and execution.plan.state == PlanState.APPROVED:
-        plans.void(execution.plan, actor=actor, reason=reason)
 
 
 def _operator(by: User) -> None:

@@ -5,7 +5,9 @@ from decimal import Decimal
 
 from approvals import actions as approvals
 from audit.clock import db_now
-from connectors.base import Record
+from connectors import registry
+from connectors.base import Record, Write
+from connectors.models import Connection
 from playbooks import plans, policies
 from playbooks.models import Execution, Guardrail, StepRun
 
@@ -34,6 +36,7 @@ def _blocked(step_run: StepRun, records: Sequence[Record]) -> str:
     """Ask the policies again, as they stand now, about the record as it is now; what they say is kept."""
     step, incident = step_run.step, step_run.execution.incident
     plan = step.plan
+    amount, currency = _at_stake(step_run, records)
     rulings = policies.judge(
         policies.Situation(
             operation=f"{step.connection}:{step.operation}",
@@ -44,8 +47,8 @@ def _blocked(step_run: StepRun, records: Sequence[Record]) -> str:
             incident=plans.described(incident),
             risk=step.risk,
             financial=step.financial,
-            amount=Decimal(plan.amount) if plan.amount is not None else None,
-            currency=plan.currency,
+            amount=amount,
+            currency=currency,
             actor="system:loop",
             subject="plan",
         )
@@ -69,9 +72,22 @@ def _blocked(step_run: StepRun, records: Sequence[Record]) -> str:
     ]
     if refused:
         return "Policy blocks it now: " + "; ".join(refused)
+    corrected = [f"{ruling.policy} v{ruling.version}" for ruling in rulings if ruling.verdict == "correct"]
+    if corrected:
+        return f"A policy would correct what was approved: {', '.join(corrected)}."
     asked = {(ruling.policy, ruling.version) for ruling in rulings if ruling.verdict == "needs_approval"}
     answered = set(step.guardrails.filter(moment="plan", verdict="needs_approval").values_list("policy", "version"))
     if plan.autonomous and asked - answered:
         names = ", ".join(f"{policy} v{version}" for policy, version in sorted(asked - answered))
         return f"A policy that spoke only now asks for an approval: {names}."
     return ""
+
+
+def _at_stake(step_run: StepRun, records: Sequence[Record]) -> tuple[Decimal | None, str]:
+    """Return the amount of this one step, as the plan asked the policies: never the sum of a plan's steps."""
+    connection = Connection.objects.filter(slug=step_run.connection).first()
+    operation = registry.operation_of(connection, step_run.operation) if connection else None
+    if not isinstance(operation, Write) or operation.amount is None:
+        return None, ""
+    stake = operation.amount(operation.arguments.model_validate(step_run.parameters), records)
+    return (Decimal(stake[0]), stake[1]) if stake else (None, "")

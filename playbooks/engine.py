@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.db.models.functions import Now
 
 from audit.clock import db_now
@@ -25,7 +25,7 @@ from connectors.base import Blocked, ConnectorError, Unanswered, VersionConflict
 from connectors.models import Connection
 from incidents.leases import Lease
 from playbooks import authority, deadletters, lanes, stumbles, verification
-from playbooks.models import Attempt, Execution, StepRun
+from playbooks.models import Attempt, DeadLetter, Execution, StepRun
 from playbooks.moves import move_step
 from playbooks.states import StepState
 
@@ -69,11 +69,14 @@ def run(execution: Execution, lease: Lease) -> Outcome:
 
 def _turn(step_run: StepRun, lease: Lease) -> Turn:
     """Take the one next move of a step; ``GO_ON`` where it can move again at once."""
+    state = StepState(step_run.state)
+    if state in (T.PLANNED, T.INTENT) and not step_run.attempts_count and _cancelled(step_run.execution):
+        # Also while it waits for its lane or for a system that is away: nothing of this step has been sent.
+        return Outcome(Ending.CANCELLED, "Cancelled before this step was begun.")
     if step_run.not_before is not None:
         left = (step_run.not_before - db_now()).total_seconds()
         if left > 0:
             return Outcome(Ending.WAITING, step_run.state_reason, left)
-    state = StepState(step_run.state)
     if state is T.PLANNED:
         return _prepare(step_run, lease)
     if state is T.INTENT:
@@ -91,14 +94,18 @@ def _turn(step_run: StepRun, lease: Lease) -> Turn:
     return Outcome(Ending.FAILED, step_run.state_reason)
 
 
+def _cancelled(execution: Execution) -> bool:
+    return Execution.objects.filter(pk=execution.pk, cancel_requested=True).exists()
+
+
 def _prepare(step_run: StepRun, lease: Lease) -> Turn:
     execution = step_run.execution
-    if Execution.objects.filter(pk=execution.pk, cancel_requested=True).exists():
-        return Outcome(Ending.CANCELLED, "Cancelled before this step was begun.")
     if not lanes.enter(execution, step_run.lane):
         ahead = lanes.before_us(execution, step_run.lane)
         who = f"{ahead.execution.incident}" if ahead else "another plan"
-        return Outcome(Ending.WAITING, f"Waits behind {who} for {step_run.lane}.", settings.SWEEP_SECONDS)
+        reason = f"Waits behind {who} for {step_run.lane}."
+        StepRun.objects.filter(pk=step_run.pk, state=T.PLANNED).update(state_reason=reason)
+        return Outcome(Ending.WAITING, reason, settings.SWEEP_SECONDS)
     with transaction.atomic():
         move_step(step_run, T.INTENT, lease=lease, actor=ACTOR, started_at=db_now(), not_before=None)
         _open_attempt(step_run, lease, "send")
@@ -106,9 +113,8 @@ def _prepare(step_run: StepRun, lease: Lease) -> Turn:
 
 
 def _drifted(step_run: StepRun, lease: Lease, changed: str) -> Turn:
-    untouched = (
-        not step_run.attempts_count and not step_run.execution.step_runs.filter(number__lt=step_run.number).exists()
-    )
+    sent = step_run.attempts.filter(act="send", sent_at__isnull=False).exclude(outcome="versionconflict")
+    untouched = not sent.exists() and not step_run.execution.step_runs.filter(number__lt=step_run.number).exists()
     if untouched and step_run.execution.direction == Execution.Direction.FORWARD:
         return Outcome(Ending.DRIFTED, changed)
     return _park(
@@ -137,12 +143,12 @@ def _open_the_socket(step_run: StepRun, lease: Lease) -> Turn:
         attempt = _sending(step_run, lease)
         move_step(step_run, T.SENT, lease=lease, actor=ACTOR, attempts_count=F("attempts_count") + 1, not_before=None)
     step_run.refresh_from_db(fields=["attempts_count"])
-    connection = Connection.objects.get(slug=step_run.connection)
-    # Last look before the socket opens: a worker that slept through its lease must not send.
-    lease.check()
+    # Last look before the socket opens: a worker that slept through its lease must not send, and the whole
+    # lease must be left for the call: whoever took over while it is still on its way would not find it yet.
+    lease.renew()
     try:
         answer = gateway.call(
-            connection,
+            verification.connection_of(step_run),
             step_run.operation,
             step_run.parameters,
             actor=ACTOR,
@@ -163,16 +169,21 @@ def _open_the_socket(step_run: StepRun, lease: Lease) -> Turn:
 def _not_done(step_run: StepRun, lease: Lease, error: ConnectorError) -> Turn:
     if isinstance(error, VersionConflict):
         # 412: nothing was written. Back to the start of the step, where the fresh read says what changed.
-        move_step(step_run, T.INTENT, lease=lease, actor=ACTOR, reason=str(error))
-        move_step(step_run, T.PLANNED, lease=lease, actor=ACTOR, reason=str(error))
-        return GO_ON
+        with transaction.atomic():
+            move_step(step_run, T.INTENT, lease=lease, actor=ACTOR, reason=str(error))
+            move_step(step_run, T.PLANNED, lease=lease, actor=ACTOR, reason=str(error))
+        # At once for the first time; a conflict of which the fresh read shows nothing must not be asked for ever.
+        tries = _tries(step_run)
+        if tries >= settings.RETRY_LIMIT:
+            return _park(step_run, lease, "version_conflict", str(error), "Look at the record, then plan again.")
+        return GO_ON if tries == 1 else _wait(step_run, lease, float(settings.SETTLE_SECONDS), str(error))
     if isinstance(error, Unanswered) or error.effect_possible:
         move_step(step_run, T.UNKNOWN, lease=lease, actor=ACTOR, reason=str(error))
         return GO_ON
     if error.retryable:
         move_step(step_run, T.INTENT, lease=lease, actor=ACTOR, reason=str(error))
         return _send_later(step_run, lease, error)
-    guidance = retry.decide(error, wrote=True, attempt=step_run.attempts_count, key=step_run.effect_key).guidance
+    guidance = retry.decide(error, wrote=True, attempt=_tries(step_run), key=step_run.effect_key).guidance
     with transaction.atomic():
         move_step(step_run, T.REFUSED, lease=lease, actor=ACTOR, reason=str(error))
         deadletters.put(step_run, cause=_cause(step_run, error), error=str(error), guidance=guidance)
@@ -181,7 +192,12 @@ def _not_done(step_run: StepRun, lease: Lease, error: ConnectorError) -> Turn:
 
 def _look_up(step_run: StepRun, lease: Lease) -> Turn:
     """Read back an unknown outcome: adopt it, or wait the settle time, look again, then send under the same key."""
-    connection = Connection.objects.get(slug=step_run.connection)
+    try:
+        connection = verification.connection_of(step_run)
+        operation = _operation(connection, step_run.operation)
+    except ConnectorError as error:
+        return _again_later(step_run, lease, error)
+    lease.check()
     attempt = _open_attempt(step_run, lease, "find")
     try:
         written = gateway.find(
@@ -203,9 +219,9 @@ def _look_up(step_run: StepRun, lease: Lease) -> Turn:
         )
         return GO_ON
     if step_run.not_found_count == 0:
-        settle = max(_operation(connection, step_run.operation).settle_seconds, float(settings.SETTLE_SECONDS))
+        settle = max(operation.settle_seconds, float(settings.SETTLE_SECONDS))
         return _wait(step_run, lease, settle, "Not found yet: looking once more before it is sent again.", found=1)
-    if step_run.attempts_count >= settings.RETRY_LIMIT:
+    if _tries(step_run) >= settings.RETRY_LIMIT:
         reason = f"Sent {step_run.attempts_count} times without an answer, and no trace of it in {connection.label}."
         return _park(
             step_run, lease, "unanswered", reason, f"Check {connection.label}, then replay under the same key."
@@ -224,6 +240,7 @@ def _verify(step_run: StepRun, lease: Lease) -> Turn:
         return _again_later(step_run, lease, error)
     if verified.matched:
         move_step(step_run, T.VERIFIED, lease=lease, actor=ACTOR, reason="Read back from the source.", not_before=None)
+        stumbles.forget(step_run.execution.incident)
         return GO_ON
     reads = step_run.verifications.count()
     if step_run.state != T.MISMATCH:
@@ -253,7 +270,7 @@ def _again_later(step_run: StepRun, lease: Lease, error: ConnectorError) -> Turn
 
 def _send_later(step_run: StepRun, lease: Lease, error: ConnectorError) -> Turn:
     """Send again after a pause what was certainly not carried out, as often as the table allows."""
-    advice = retry.decide(error, wrote=True, attempt=step_run.attempts_count, key=step_run.effect_key)
+    advice = retry.decide(error, wrote=True, attempt=_tries(step_run), key=step_run.effect_key)
     if advice.again and advice.after_seconds is not None:
         return _wait(step_run, lease, advice.after_seconds, str(error))
     return _park(step_run, lease, _cause(step_run, error), str(error), advice.guidance)
@@ -286,6 +303,13 @@ def _operation(connection: Connection, name: str) -> Write:
     if not isinstance(operation, Write):
         raise ConnectorError(f"{connection.label} has no write operation “{name}” any more.")
     return operation
+
+
+def _tries(step_run: StepRun) -> int:
+    """Count how often it was sent since it was last replayed: who replays a letter wants it tried again."""
+    sent = step_run.attempts.filter(act="send", sent_at__isnull=False)
+    replayed = step_run.dead_letters.filter(state=DeadLetter.State.REPLAYED).aggregate(at=Max("closed_at"))["at"]
+    return sent.count() if replayed is None else sent.filter(sent_at__gte=replayed).count()
 
 
 def _open_attempt(step_run: StepRun, lease: Lease, act: str) -> Attempt:

@@ -13,8 +13,7 @@ from audit.errors import Refusal
 from audit.proofs import digest
 from connectors import gateway, registry
 from connectors.base import Reversible, Write
-from connectors.models import Connection
-from playbooks import lanes
+from playbooks import lanes, verification
 from playbooks.effects import effect_key, with_key
 from playbooks.models import Execution, Plan, StepRun
 from playbooks.moves import move_execution
@@ -74,9 +73,12 @@ def undoable(execution: Execution) -> list[StepRun]:
     steps = list(execution.step_runs.select_related("step").order_by("-number"))
     if any(step.state in (T.SENT, T.UNKNOWN) for step in steps):
         raise CannotUndo("A step's outcome is still unknown; it is being looked up. Try again in a moment.")
-    if any(step.state == T.STUCK and step.attempts_count and not _was_done(step) for step in steps):
+    waiting = StepRun.objects.filter(execution=execution, dead_letters__state="waiting").values_list("pk", flat=True)
+    if any(step.pk in waiting and step.attempts_count and _unclear(step) for step in steps):
         raise CannotUndo("Nobody knows whether a step was carried out. Replay its dead letter first: it is looked for.")
-    standing = [step for step in steps if step.attempts_count and (step.state in EFFECTIVE or _was_done(step))]
+    gone = StepRun.objects.filter(execution__undoes=execution, state=T.VERIFIED).values_list("step_id", flat=True)
+    done = [step for step in steps if step.attempts_count and (step.state in EFFECTIVE or _was_done(step))]
+    standing = [step for step in done if step.step_id not in gone]
     if not standing:
         raise CannotUndo("Nothing of this execution stands in another system: there is nothing to take back.")
     fixed = [step.step.title for step in standing if step.undo is None]
@@ -86,8 +88,14 @@ def undoable(execution: Execution) -> list[StepRun]:
 
 
 def _was_done(step: StepRun) -> bool:
-    """Tell whether a stuck step had got as far as its read-back: then its effect stands."""
-    return step.state == T.STUCK and step.verifications.exists()
+    """Tell whether a stuck step had got as far as the target's yes: then its effect stands."""
+    return step.state == T.STUCK and (step.finished_at is not None or step.verifications.exists())
+
+
+def _unclear(step: StepRun) -> bool:
+    """Tell whether a stuck step may or may not have been carried out: its last try was not answered."""
+    sent = step.attempts.filter(act="send", sent_at__isnull=False).last()
+    return step.state == T.STUCK and not _was_done(step) and sent is not None and sent.outcome in ("", "unanswered")
 
 
 def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, Any]]:
@@ -95,7 +103,7 @@ def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, A
     foreseen = []
     for number, step_run in enumerate(steps, start=1):
         assert step_run.undo is not None  # noqa: S101 - undoable() has refused those
-        connection = Connection.objects.get(slug=step_run.connection)
+        connection = verification.connection_of(step_run)
         operation = registry.operation_of(connection, step_run.undo["operation"])
         if not isinstance(operation, Write):
             raise CannotUndo(f"{connection.label} has no operation “{step_run.undo['operation']}” any more.")
@@ -123,13 +131,14 @@ def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, A
     return foreseen
 
 
-def begin_rollback(execution: Execution, *, actor: str, reason: str) -> Execution:
-    """Write the rollback of ``execution`` and ask whom it needs; it runs at once where it needs nobody.
+def begin_rollback(
+    execution: Execution, *, actor: str, reason: str, steps: list[StepRun], foreseen: list[dict[str, Any]]
+) -> Execution:
+    """Write the rollback of these ``steps`` and ask whom it needs; it runs at once where it needs nobody.
 
-    Undoing a financial posting needs an approval of its own, whatever the rules say.
+    ``foreseen`` is what ``foresee_undo`` said of them. Undoing a financial posting needs an approval of its own,
+    whatever the rules say.
     """
-    steps = undoable(execution)
-    foreseen = foresee_undo(execution, steps)
     plan, incident = execution.plan, execution.incident
     generation = execution.undone_by.count()
     with transaction.atomic():

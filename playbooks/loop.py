@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError, transaction
 
 from approvals.models import ApprovalRequest
 from audit.clock import db_now
@@ -21,15 +21,15 @@ from audit.errors import LostRace
 from connectors import retry
 from connectors.base import Blocked, ConnectorError
 from incidents import evidence, leases, rootcause, triage
-from incidents.actions import move, ring
+from incidents.actions import move
 from incidents.leases import Lease, LeaseLost
 from incidents.models import Incident
 from incidents.states import MACHINE, Status
-from playbooks import engine, executions, planning, plans, stumbles, verification
+from playbooks import endings, engine, executions, planning, plans, stumbles, verification
 from playbooks.definitions import PlaybookDefinition
 from playbooks.engine import Ending
-from playbooks.models import Execution, Plan, StepRun
-from playbooks.moves import move_execution, move_plan
+from playbooks.models import Execution, Plan, StepRun, Verification
+from playbooks.moves import hold, move_execution, move_plan
 from playbooks.states import LIVE_EXECUTION, ExecutionState, PlanState, StepState
 
 logger = logging.getLogger(__name__)
@@ -65,32 +65,35 @@ def _until_it_pauses(incident_id: int, lease: Lease) -> None:
     while True:
         lease.renew()
         incident = Incident.objects.select_related("kind").get(pk=incident_id)
-        if incident.status not in MACHINE:
-            _rest(incident)
-            return
         try:
-            pause = STAGES[Status(incident.status)](incident, lease)
-        except (LeaseLost, DatabaseError):
-            raise
+            pause = Pause() if incident.status not in MACHINE else _stage(incident, lease)
         except LostRace:
             continue
-        except ConnectorError as error:
-            pause = _stumbled(incident, error)
-        except Exception as error:
-            logger.exception("incident %s: the loop failed while it was %s", incident_id, incident.status)
-            pause = _failed(incident, error)
         if pause is not None:
             lease.check()
-            if pause.seconds is None:
-                _rest(incident)
-            else:
-                ring(incident_id, in_seconds=pause.seconds)
-            return
+            if _rests(incident, pause):
+                return
 
 
-def _rest(incident: Incident) -> None:
-    """Take the incident off the list of due ones, unless somebody has rung since we looked at it."""
-    Incident.objects.filter(pk=incident.pk, due_at=incident.due_at).update(due_at=None)
+def _stage(incident: Incident, lease: Lease) -> Pause | None:
+    try:
+        return STAGES[Status(incident.status)](incident, lease)
+    except (LeaseLost, LostRace, OperationalError, InterfaceError):
+        # Another worker, a person or the database was in the way: nothing is wrong with the incident.
+        raise
+    except ConnectorError as error:
+        lease.check()
+        return _stumbled(incident, error)
+    except Exception as error:
+        logger.exception("incident %s: the loop failed while it was %s", incident.pk, incident.status)
+        lease.check()
+        return _failed(incident, error)
+
+
+def _rests(incident: Incident, pause: Pause) -> bool:
+    """Say when it is due again, or never; ``False`` where somebody has rung since we looked: then look at once."""
+    due_at = None if pause.seconds is None else db_now() + timedelta(seconds=pause.seconds)
+    return bool(Incident.objects.filter(pk=incident.pk, due_at=incident.due_at).update(due_at=due_at))
 
 
 # --- detect and decide ---------------------------------------------------------------------------
@@ -119,7 +122,7 @@ def _diagnose(incident: Incident, lease: Lease) -> Pause | None:
 
 def _plan(incident: Incident, lease: Lease) -> Pause | None:
     try:
-        planning.propose(incident, actor=ACTOR)
+        planning.propose(incident, actor=ACTOR, lease=lease)
     except planning.CannotPlan as refusal:
         move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=str(refusal))
         return Pause()
@@ -148,27 +151,36 @@ def _await_approval(incident: Incident, lease: Lease) -> Pause | None:
     if plan is None:
         move(incident, Status.TRIAGED, actor=ACTOR, reason="The plan was taken back.")
         return None
+    if plan.state == PlanState.DRAFT:
+        # Somebody edited the plan and never came to ask.
+        plans.submit(plan, actor=ACTOR)
+    if plan.state == PlanState.APPROVED:
+        return _begin(incident, plan)
     asked = ApprovalRequest.objects.filter(subject="plan", subject_id=plan.pk).order_by("-pk").first()
     if asked is None or asked.state == "pending":
         return Pause()
     if asked.state == "approved":
-        if plan.state == PlanState.ASKED:
-            move_plan(plan, PlanState.APPROVED, actor=ACTOR, reason=f"Approved in request {asked.pk}.")
+        move_plan(plan, PlanState.APPROVED, actor=ACTOR, reason=f"Approved in request {asked.pk}.")
         return _begin(incident, plan)
-    if asked.state == "rejected":
-        move_plan(plan, PlanState.REJECTED, actor=ACTOR, reason=asked.state_reason)
-        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=f"The plan was rejected: {asked.state_reason}")
-        return Pause()
-    plans.void(plan, actor=ACTOR, reason=f"The approval is {asked.state}.")
-    reason = "Nobody decided in time. Plan again to ask anew, or take over."
-    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=asked.state_reason or reason)
+    # Together: a plan that was rejected must not be proposed anew because a worker died in between.
+    with transaction.atomic():
+        hold(incident.pk)
+        if asked.state == "rejected":
+            reason = f"The plan was rejected: {asked.state_reason}"
+            move_plan(plan, PlanState.REJECTED, actor=ACTOR, reason=asked.state_reason)
+        else:
+            reason = asked.state_reason or "Nobody decided in time. Plan again to ask anew, or take over."
+            plans.void(plan, actor=ACTOR, reason=f"The approval is {asked.state}.")
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
     return Pause()
 
 
 def _begin(incident: Incident, plan: Plan) -> Pause | None:
-    if not plan.executions.filter(direction=Execution.Direction.FORWARD).exists():
+    # Together: an execution that nobody was told of would run beside the next plan.
+    with transaction.atomic():
+        hold(incident.pk)
+        move(incident, Status.EXECUTING, actor=ACTOR)
         executions.begin(plan, actor=ACTOR)
-    move(incident, Status.EXECUTING, actor=ACTOR)
     return None
 
 
@@ -190,29 +202,43 @@ def _execute(incident: Incident, lease: Lease) -> Pause | None:
         return _plan_again(incident, execution, outcome.reason)
     if outcome.ending is Ending.CANCELLED:
         return _cancelled(incident, execution, outcome.reason)
-    move_execution(execution, ExecutionState.FAILED, actor=ACTOR, reason=outcome.reason)
-    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=outcome.reason)
+    endings.leave_to_person(incident, outcome.reason)
     return Pause()
 
 
 def _plan_again(incident: Incident, execution: Execution, reason: str) -> Pause | None:
-    move_execution(execution, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
-    plans.void(execution.plan, actor=ACTOR, reason=reason)
-    voided = incident.plans.filter(state=PlanState.VOID).count()
-    if voided >= REPLANS:
-        why = f"The record keeps changing while it is being mended ({voided} plans). Last: {reason}"
+    with transaction.atomic():
+        hold(incident.pk)
+        move_execution(execution, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
+        plans.void(execution.plan, actor=ACTOR, reason=reason)
+        drifts = _drifts(incident)
+        if drifts % REPLANS:
+            move(incident, Status.TRIAGED, actor=ACTOR, reason=f"Plan again: {reason}")
+            return None
+        why = f"The record keeps changing while it is being mended ({drifts} plans). Last: {reason}"
         move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=why)
-        return Pause()
-    move(incident, Status.TRIAGED, actor=ACTOR, reason=f"Plan again: {reason}")
-    return None
+    return Pause()
+
+
+def _drifts(incident: Incident) -> int:
+    """Count the newest executions in a row that ended because the record had changed before anything was sent."""
+    count = 0
+    for run in incident.executions.filter(direction=Execution.Direction.FORWARD).order_by("-pk"):
+        letters = run.step_runs.filter(dead_letters__isnull=False)
+        if run.state != ExecutionState.CANCELLED or run.cancel_requested or letters.exists():
+            break
+        count += 1
+    return count
 
 
 def _cancelled(incident: Incident, execution: Execution, reason: str) -> Pause | None:
-    move_execution(execution, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
-    plans.void(execution.plan, actor=ACTOR, reason=reason)
     standing = execution.step_runs.filter(state__in=(StepState.VERIFIED, StepState.DONE)).count()
     done = f" {standing} of its steps stand and can be undone." if standing else " Nothing was sent."
-    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason + done)
+    with transaction.atomic():
+        hold(incident.pk)
+        move_execution(execution, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
+        plans.void(execution.plan, actor=ACTOR, reason=reason)
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason + done)
     return Pause()
 
 
@@ -225,9 +251,9 @@ def _verify(incident: Incident, lease: Lease) -> Pause | None:
     if execution is None:
         execution = incident.executions.filter(direction=Execution.Direction.FORWARD).latest("pk")
     steps = list(execution.step_runs.prefetch_related("verifications"))
-    unread = [step for step in steps if not any(check.matched for check in step.verifications.all())]
-    if not steps or unread:
-        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason="A step has no read-back that agrees.")
+    # The last read counts: what agreed at first and differed later is not mended.
+    if not steps or not all(check is not None and check.matched for check in map(_last_read, steps)):
+        endings.leave_to_person(incident, "A step has no read-back that agrees.")
         return Pause()
     due = _second_look(execution, steps)
     if due is not None and due.seconds:
@@ -235,16 +261,24 @@ def _verify(incident: Incident, lease: Lease) -> Pause | None:
     if due is not None:
         wrong = [check for check in (verification.verify(step) for step in steps) if not check.matched]
         if wrong:
-            return _did_not_last(incident, execution, verification.difference(wrong[0]))
+            reason = f"It was right at first and is not any more: {verification.difference(wrong[0])}"
+            endings.leave_to_person(incident, reason)
+            return Pause()
         lease.check()
-    if execution.state == ExecutionState.RUNNING:
-        first = all(step.attempts_count <= 1 and step.verifications.all()[0].matched for step in steps)
-        move_execution(execution, ExecutionState.VERIFIED, actor=ACTOR, first_attempt_verified=first)
-        move_plan(execution.plan, PlanState.EXECUTED, actor=ACTOR)
-    checked = sum(len(step.verifications.all().reverse()[0].fields) for step in steps)
+    checked = sum(len(check.fields) for check in map(_last_read, steps) if check is not None)
     reason = f"Read back from the source: {checked} fields of {len(steps)} steps are as predicted."
-    move(incident, Status.RESOLVED, actor=ACTOR, reason=reason)
+    with transaction.atomic():
+        hold(incident.pk)
+        if execution.state == ExecutionState.RUNNING:
+            first = all(step.attempts_count <= 1 and step.verifications.all()[0].matched for step in steps)
+            move_execution(execution, ExecutionState.VERIFIED, actor=ACTOR, first_attempt_verified=first)
+            move_plan(execution.plan, PlanState.EXECUTED, actor=ACTOR)
+        move(incident, Status.RESOLVED, actor=ACTOR, reason=reason)
     return Pause()
+
+
+def _last_read(step: StepRun) -> Verification | None:
+    return next(reversed(step.verifications.all()), None)
 
 
 def _second_look(execution: Execution, steps: list[StepRun]) -> Pause | None:
@@ -257,14 +291,6 @@ def _second_look(execution: Execution, steps: list[StepRun]) -> Pause | None:
     if max(reads) >= due:
         return None
     return Pause(max((due - db_now()).total_seconds(), 0.0))
-
-
-def _did_not_last(incident: Incident, execution: Execution, difference: str) -> Pause:
-    """It was mended and is not any more: a person must see what takes it back."""
-    reason = f"It was right at first and is not any more: {difference}"
-    move_execution(execution, ExecutionState.FAILED, actor=ACTOR, reason=reason)
-    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
-    return Pause()
 
 
 # --- undo ----------------------------------------------------------------------------------------
@@ -283,16 +309,17 @@ def _roll_back(incident: Incident, lease: Lease) -> Pause | None:
             return _not_rolled_back(incident, back, refused)
     outcome = engine.run(back, lease)
     if outcome.ending is Ending.FINISHED:
-        move_execution(back, ExecutionState.VERIFIED, actor=ACTOR)
         reason = "Taken back and read back: the source says what it said before."
-        move(incident, Status.ROLLED_BACK, actor=ACTOR, reason=reason)
+        with transaction.atomic():
+            hold(incident.pk)
+            move_execution(back, ExecutionState.VERIFIED, actor=ACTOR)
+            move(incident, Status.ROLLED_BACK, actor=ACTOR, reason=reason)
         return Pause()
     if outcome.ending is Ending.WAITING:
         return Pause(outcome.seconds)
     if outcome.ending is Ending.CANCELLED:
         return _not_rolled_back(incident, back, outcome.reason)
-    move_execution(back, ExecutionState.FAILED, actor=ACTOR, reason=outcome.reason)
-    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=f"The undo is unfinished: {outcome.reason}")
+    endings.leave_to_person(incident, f"The undo is unfinished: {outcome.reason}")
     return Pause()
 
 
@@ -311,10 +338,11 @@ def _agreed(back: Execution) -> str | None:
 
 
 def _not_rolled_back(incident: Incident, back: Execution, reason: str) -> Pause | None:
-    move_execution(back, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
     whole = back.undoes is not None and back.undoes.state == ExecutionState.VERIFIED
-    untouched = not back.step_runs.exclude(state=StepState.PLANNED).exists()
-    move(incident, Status.RESOLVED if whole and untouched else Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
+    untouched = not back.step_runs.filter(attempts_count__gt=0).exists()
+    with transaction.atomic():
+        endings.drop_rollback(back, reason=reason)
+        move(incident, Status.RESOLVED if whole and untouched else Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
     return Pause()
 
 
@@ -327,22 +355,17 @@ def _stumbled(incident: Incident, error: ConnectorError) -> Pause:
     advice = retry.decide(error, wrote=False, attempt=count, key=f"incident-{incident.pk}")
     if error.retryable and not isinstance(error, Blocked):
         return Pause(advice.after_seconds if advice.after_seconds is not None else settings.RETRY_CAP_SECONDS)
-    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=f"{error} {advice.guidance}")
+    endings.leave_to_person(incident, f"{error} {advice.guidance}")
     return Pause()
 
 
 def _failed(incident: Incident, error: Exception) -> Pause:
-    count = stumbles.note(incident, f"{type(error).__name__}: {error}")
+    count = stumbles.note(incident, f"{stumbles.FAULT}{type(error).__name__}: {error}")
     if count < settings.RETRY_LIMIT:
         return Pause(min(settings.RETRY_BASE_SECONDS * 2**count, settings.RETRY_CAP_SECONDS))
-    reason = (
-        f"Goldseam failed {count} times while the incident was {incident.status}: {type(error).__name__}. See the log."
-    )
-    if Status(incident.status) in (Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK):
-        execution = incident.executions.filter(state=ExecutionState.RUNNING).first()
-        if execution is not None:
-            move_execution(execution, ExecutionState.FAILED, actor=ACTOR, reason=reason)
-    move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
+    was, what = incident.get_status_display().lower(), type(error).__name__
+    reason = f"Goldseam failed {count} times while the incident was {was}: {what}. See the log."
+    endings.leave_to_person(incident, reason)
     return Pause()
 
 

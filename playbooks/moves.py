@@ -4,10 +4,12 @@ from typing import Any, TypeVar
 
 from django.db import transaction
 
+from approvals.models import ApprovalRequest
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import IllegalMove, LostRace
 from incidents.leases import Lease
+from incidents.models import Incident
 from playbooks.models import Execution, Plan, StepRun
 from playbooks.states import (
     EXECUTION_NEXT,
@@ -19,6 +21,17 @@ from playbooks.states import (
 )
 
 Row = TypeVar("Row", Plan, Execution, StepRun)
+
+
+def hold(incident_id: int) -> Incident:
+    """Hold an incident and what is asked about it until the commit, before several of its rows are moved at once.
+
+    Everybody takes rows in this order: approvals, the incident, plans, executions, steps, letters, and the head of
+    the ledger last. Whoever locked a row behind the head would wait in a circle with a decision or with the loop.
+    """
+    asked = ApprovalRequest.objects.select_for_update(no_key=True).filter(incident_id=incident_id)
+    list(asked.filter(state__in=("pending", "approved")).order_by("pk").values_list("pk"))
+    return Incident.objects.select_for_update(no_key=True).get(pk=incident_id)
 
 
 def move_plan(plan: Plan, to: PlanState, *, actor: str, reason: str = "", **columns: Any) -> Plan:
@@ -33,9 +46,11 @@ def move_execution(run: Execution, to: ExecutionState, *, actor: str, reason: st
         columns["finished_at"] = db_now()
     allowed = EXECUTION_NEXT[ExecutionState(run.state)]
     entry = {"verb": f"execution.{to}", "incident": run.incident_id, "actor": actor, "reason": reason}
-    moved = _move(run, allowed, to, columns, entry)
-    if to in (ExecutionState.VERIFIED, ExecutionState.CANCELLED):
-        run.tickets.all().delete()
+    with transaction.atomic():
+        moved = _move(run, allowed, to, columns, entry)
+        if to in (ExecutionState.VERIFIED, ExecutionState.CANCELLED):
+            # In the same transaction: a place that outlives its execution would block the record for ever.
+            run.tickets.all().delete()
     return moved
 
 

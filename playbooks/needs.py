@@ -1,13 +1,13 @@
 """What needs one person now, most urgent first: found by the database, bounded, and only what they may see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
 
 from approvals.access import pending_for
 from audit.access import has_role, roles_of
@@ -174,10 +174,14 @@ def _nearly_late(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
         yield _of_incident(incident, user, Word("expired", why, note, "Look"))
 
 
-def mending_now(user: User, *, limit: int = 12) -> list[Mending]:
-    """Return what the loop is doing now, latest first."""
+def mending_now(user: User, *, besides: Iterable[Need] = (), limit: int = 12) -> list[Mending]:
+    """Return what goes on without ``user``, latest first; ``besides`` are the needs that are shown above it."""
     busy = (Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK, Status.AWAITING_APPROVAL)
-    incidents = list(Incident.objects.visible_to(user).filter(status__in=busy).order_by("-id")[:limit])
+    rows = Incident.objects.visible_to(user).filter(status__in=busy)
+    # What waits for others comes last: nothing happens there until they decide.
+    resting = Case(When(status=Status.AWAITING_APPROVAL, then=1), default=0)
+    rows = rows.exclude(pk__in=[need.incident_id for need in besides]).order_by(resting, "-id")
+    incidents = list(rows[:limit])
     live = Execution.objects.filter(incident__in=incidents, state=ExecutionState.RUNNING)
     runs = {run.incident_id: run for run in live.prefetch_related("step_runs")}
     return [_mending(incident, runs.get(incident.pk)) for incident in incidents]

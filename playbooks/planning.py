@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,18 +17,22 @@ from django.db.models import Max
 
 from audit.actions import record
 from audit.clock import db_now
-from audit.errors import Refusal
+from audit.errors import LostRace, Refusal
 from connectors import gateway, registry
 from connectors.base import Change, Record, Reversible, Risk, Write
 from connectors.models import Connection
 from incidents import expressions
 from incidents.evidence import facts
+from incidents.kinds import definition_of
+from incidents.leases import Lease
 from incidents.models import Incident, RootCause
 from playbooks import chooser, plans, policies
 from playbooks.definitions import PlaybookDefinition, StepDefinition
 from playbooks.effects import EFFECT_KEY, plan_digest
 from playbooks.models import Guardrail, Plan, PlaybookVersion, Step
-from playbooks.plans import LIVE, RISK_ORDER
+from playbooks.moves import hold
+from playbooks.plans import LIVE, MIXED, RISK_ORDER
+from playbooks.states import LIVE_EXECUTION
 
 
 class CannotPlan(Refusal):
@@ -79,19 +83,36 @@ def candidates(incident: Incident, root_cause: RootCause | None) -> list[Playboo
     return fitting
 
 
-def propose(incident: Incident, *, actor: str, choice: chooser.Choice | None = None, editor: str = "") -> Plan:
-    """Make the plan for ``incident`` and store it as a draft.
+def propose(
+    incident: Incident,
+    *,
+    actor: str,
+    choice: chooser.Choice | None = None,
+    editor: str = "",
+    lease: Lease | None = None,
+) -> Plan:
+    """Make the plan for ``incident`` and store it as a draft, with a ``lease`` only while it is ours.
 
-    Raises ``CannotPlan`` where no playbook fits or a policy blocks, and ``connectors.base.ConnectorError``
-    where a record that the plan must see cannot be read.
+    Raises ``CannotPlan`` where no playbook fits, a policy blocks or a plan is being carried out, ``LostRace`` where
+    the incident has moved on meanwhile, and ``connectors.base.ConnectorError`` where a record cannot be read.
     """
+    try:
+        return _propose(incident, actor, choice, editor, lease)
+    except expressions.ExpressionFailed as failure:
+        raise CannotPlan(f"The playbook asks for what the evidence does not give: {failure}.") from failure
+
+
+def _propose(incident: Incident, actor: str, choice: chooser.Choice | None, editor: str, lease: Lease | None) -> Plan:
+    _may_plan(incident)
     root_cause = incident.root_causes.order_by("-round").first()
     versions = candidates(incident, root_cause)
     if not versions:
         raise CannotPlan(_nothing_fits(incident, root_cause))
     variables = facts(incident)
     choice = choice or chooser.choose(incident, root_cause, versions, variables)
-    version = next(version for version in versions if version.playbook.slug == choice.playbook)
+    version = next((version for version in versions if version.playbook.slug == choice.playbook), None)
+    if version is None:
+        raise CannotPlan(f"The playbook “{choice.playbook}” does not fit this incident any more.")
     definition = PlaybookDefinition.model_validate(version.definition)
     variables = {**variables, "slots": choice.slots}
     steps = [
@@ -102,7 +123,14 @@ def propose(incident: Incident, *, actor: str, choice: chooser.Choice | None = N
     if not steps:
         raise CannotPlan(f"{version} has no step that applies here: every step's condition is false.")
     rationale = expressions.render(definition.rationale, variables)
-    return _store(incident, version, choice, steps, rationale=rationale, editor=editor)
+    return _store(incident, version, choice, steps, rationale=rationale, editor=editor, lease=lease)
+
+
+def _may_plan(incident: Incident) -> None:
+    live = incident.executions.filter(state__in=LIVE_EXECUTION).first()
+    if live is not None:
+        advice = "Replay or resolve its dead letter, or ask for a new plan, which sets it aside."
+        raise CannotPlan(f"An earlier plan stands half-way: {live} is {live.get_state_display().lower()}. {advice}")
 
 
 def situation(incident: Incident, drafted: Drafted, *, actor: str) -> policies.Situation:
@@ -142,10 +170,7 @@ def _draft(incident: Incident, step: StepDefinition, variables: Mapping[str, Any
         spoken = drafted.rulings
         drafted = _foresee(connection, drafted, incident, actor)
         again = policies.judge(situation(incident, drafted, actor=actor))
-        drafted.rulings = [
-            *(r for r in spoken if r.verdict == "correct"),
-            *(r for r in again if r.verdict != "correct"),
-        ]
+        drafted.rulings = [*(r for r in spoken if r.verdict == "correct"), *(_settled(r) for r in again)]
     blocked = [ruling for ruling in drafted.rulings if ruling.verdict == "block"]
     if blocked:
         because = "; ".join(f"{r.reason} ({r.policy} v{r.version})" for r in blocked)
@@ -153,11 +178,22 @@ def _draft(incident: Incident, step: StepDefinition, variables: Mapping[str, Any
     return drafted
 
 
+def _settled(ruling: policies.Ruling) -> policies.Ruling:
+    """Return the ruling; a policy that wants its own correction corrected again asks for a person instead."""
+    if ruling.verdict != "correct":
+        return ruling
+    reason = f"{ruling.reason} (its correction does not settle; a person has to decide)"
+    return replace(ruling, verdict="needs_approval", reason=reason, corrections={})
+
+
 def _foresee(connection: Connection, drafted: Drafted, incident: Incident, actor: str) -> Drafted:
     operation = drafted.operation
     drafted.records = gateway.observe(connection, operation.name, drafted.parameters, actor=actor, incident=incident.pk)
     arguments = operation.arguments.model_validate(drafted.parameters)
     drafted.changes = operation.predict(arguments, drafted.records)
+    if all(change.side_effect for change in drafted.changes):
+        # Nothing could be read back afterwards, so it could never be called mended.
+        raise CannotPlan(f"“{drafted.title}” would change nothing that can be seen: there is nothing to approve.")
     undo = operation.undo(arguments, drafted.records, EFFECT_KEY)
     drafted.undo = {"operation": undo.operation, "parameters": undo.arguments} if undo else None
     drafted.amount = operation.amount(arguments, drafted.records) if operation.amount else None
@@ -180,7 +216,9 @@ def _nothing_fits(incident: Incident, root_cause: RootCause | None) -> str:
     known = PlaybookVersion.objects.filter(playbook__kind_code=incident.code, active=True).count()
     if not known:
         return f"No playbook is active for “{incident.code}”. Mend it by hand, or activate a playbook for it."
-    return f"The cause “{root_cause.cause}” is none that a playbook mends: nothing is to be changed without a person."
+    causes = definition_of(incident.kind).causes if incident.kind else []
+    label = next((cause.label for cause in causes if cause.id == root_cause.cause), root_cause.cause)
+    return f"{label}. No playbook mends that: nothing is changed without a person."
 
 
 def _tier(steps: list[Drafted]) -> Risk:
@@ -192,7 +230,7 @@ def _total(steps: list[Drafted]) -> tuple[Decimal | None, str]:
     amounts = [step.amount for step in steps if step.amount]
     currencies = {currency for _, currency in amounts}
     if not amounts or len(currencies) > 1:
-        return None, ""
+        return None, MIXED if amounts else ""
     return sum((Decimal(amount) for amount, _ in amounts), Decimal(0)), currencies.pop()
 
 
@@ -204,9 +242,17 @@ def _store(
     *,
     rationale: str,
     editor: str = "",
+    lease: Lease | None = None,
 ) -> Plan:
     amount, currency = _total(steps)
     with transaction.atomic():
+        held = hold(incident.pk)
+        if lease is not None:
+            # The reads and a model may have taken longer than our lease: then another plan may be at work by now.
+            lease.renew()
+        if held.status != incident.status:
+            raise LostRace(f"{incident} has moved on while it was planned: it is {held.get_status_display().lower()}.")
+        _may_plan(incident)
         _void_live(incident, "replaced by a newer plan", editor or "system:loop")
         last = incident.plans.aggregate(last=Max("number"))["last"] or 0
         plan = Plan.objects.create(
@@ -219,7 +265,7 @@ def _store(
             amount=amount,
             currency=currency,
             rationale=rationale,
-            author=choice.author,
+            author=choice.author[:200],
             edited_by=[editor] if editor else [],
             evidence_round=incident.root_causes.aggregate(last=Max("round"))["last"] or 0,
             slots=choice.slots,
@@ -275,7 +321,7 @@ def _store_step(plan: Plan, number: int, drafted: Drafted) -> None:
         plan=plan,
         number=number,
         name=drafted.definition.name,
-        title=drafted.title,
+        title=drafted.title[:200],
         connection=drafted.definition.connection,
         operation=operation.name,
         parameters=drafted.parameters,

@@ -12,10 +12,11 @@ from incidents.evidence import facts
 from incidents.models import Incident
 from playbooks.definitions import Autonomy, PlaybookDefinition
 from playbooks.models import Guardrail, Plan, PolicyVersion
-from playbooks.moves import move_plan
+from playbooks.moves import hold, move_plan
 from playbooks.states import PlanState
 
 RISK_ORDER = {Risk.LOW: 0, Risk.MEDIUM: 1, Risk.HIGH: 2}
+MIXED = "XXX"  # what ISO 4217 writes where no one currency is meant
 LIVE = (PlanState.DRAFT, PlanState.ASKED, PlanState.APPROVED)
 
 
@@ -51,7 +52,8 @@ def requirements(plan: Plan) -> list[Requirement]:
         currency=plan.currency,
         domain=incident.domain,
         business_unit=incident.business_unit,
-        financial=plan.financial,
+        # Amounts that cannot be added up count as unknown: no threshold may be slipped under by mixing currencies.
+        financial=plan.financial or plan.currency == MIXED,
         related_amount=_related(plan),
     )
     spoken = Guardrail.objects.filter(step__plan=plan, moment="plan", verdict="needs_approval")
@@ -63,8 +65,12 @@ def requirements(plan: Plan) -> list[Requirement]:
 
 
 def void(plan: Plan, *, actor: str, reason: str) -> None:
-    """Take a plan back, and with it any approval that stands or is asked for."""
+    """Take a plan back, and with it any approval that stands or is asked for; one that is over stays as it is."""
     with transaction.atomic():
+        hold(plan.incident_id)
+        plan.refresh_from_db(fields=["state"])
+        if plan.state not in LIVE:
+            return
         move_plan(plan, PlanState.VOID, actor=actor, reason=reason)
         approvals.void("plan", plan.pk, reason=reason, actor=actor)
 
@@ -92,14 +98,18 @@ def _uncovered(plan: Plan, autonomy: Autonomy | None) -> str:
         return f"the risk is {plan.risk_tier}, above what {plan.playbook_version} may do alone"
     if plan.steps.filter(reversible=Reversible.NO).exists():
         return "a step cannot be undone"
-    if autonomy.max_amount is None:
-        return ""
+    return "" if autonomy.max_amount is None else _too_much(plan, autonomy, autonomy.max_amount)
+
+
+def _too_much(plan: Plan, autonomy: Autonomy, most: Decimal) -> str:
+    if plan.currency == MIXED:
+        return f"the amounts are in several currencies, the grant in {autonomy.currency}"
     if plan.amount is None:
         return "" if not plan.financial else "the amount at stake is not known"
-    if autonomy.currency and plan.currency and plan.currency != autonomy.currency:
-        return f"the amount is in {plan.currency}, the grant in {autonomy.currency}"
-    if abs(plan.amount) > autonomy.max_amount:
-        return f"{plan.amount} {plan.currency} is above {autonomy.max_amount} {autonomy.currency}"
+    if plan.currency != autonomy.currency:
+        return f"the amount is in {plan.currency or 'an unknown currency'}, the grant in {autonomy.currency}"
+    if abs(plan.amount) > most:
+        return f"{plan.amount} {plan.currency} is above {most} {autonomy.currency}"
     return ""
 
 

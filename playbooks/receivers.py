@@ -7,9 +7,20 @@ from django.dispatch import receiver
 from approvals.models import ApprovalRequest
 from approvals.signals import approval_settled
 from incidents.actions import ring
+from incidents.models import Incident
+from incidents.signals import incident_moved
+from incidents.states import Status
+from playbooks import endings
 
 
 @receiver(approval_settled, sender=ApprovalRequest)
 def decided(sender: type[ApprovalRequest], approval: ApprovalRequest, **_: Any) -> None:
     """Make the incident due in the transaction of the decision, so that the bell cannot be lost."""
     ring(approval.incident_id)
+
+
+@receiver(incident_moved, sender=Incident)
+def over(sender: type[Incident], incident_id: int, status: str, **_: Any) -> None:
+    """Set aside what a dismissed incident had begun or asked; where this is lost, the sweep of letters does it."""
+    if status == Status.DISMISSED:
+        endings.tidy(incident_id)

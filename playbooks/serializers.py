@@ -275,7 +275,7 @@ class PlaybookSerializer(serializers.ModelSerializer[PlaybookVersion]):
     """The active version of a playbook."""
 
     slug = serializers.CharField(source="playbook.slug")
-    label = serializers.CharField(source="playbook.label")
+    label = serializers.CharField(source="playbook.label")  # type: ignore[assignment]
     exception = serializers.CharField(source="playbook.kind_code")
     enabled = serializers.BooleanField(source="playbook.enabled")
     version = serializers.IntegerField(source="number")

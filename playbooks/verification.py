@@ -7,7 +7,7 @@ from typing import Any
 
 from audit.clock import db_now
 from connectors import gateway
-from connectors.base import Record
+from connectors.base import Blocked, Record
 from connectors.models import Connection
 from playbooks.models import Execution, StepRun, Verification
 
@@ -44,11 +44,18 @@ def same(expected: Any, actual: Any) -> bool:
     return False
 
 
+def connection_of(step_run: StepRun) -> Connection:
+    """Return the connection that a step goes through. Raises ``Blocked`` where it is not configured any more."""
+    connection = Connection.objects.filter(slug=step_run.connection).first()
+    if connection is None:
+        raise Blocked(f"The connection “{step_run.connection}” is not configured any more.", code="disabled")
+    return connection
+
+
 def observe(step_run: StepRun) -> list[Record]:
     """Read the records of a step from the source now."""
-    connection = Connection.objects.get(slug=step_run.connection)
     return gateway.observe(
-        connection,
+        connection_of(step_run),
         step_run.operation,
         step_run.parameters,
         actor=ACTOR,
@@ -97,9 +104,11 @@ def verify(step_run: StepRun) -> Verification:
         }
         for change in step_run.expected
     ]
+    primary = [row for row in fields if not row["side_effect"]]
     return Verification.objects.create(
         step_run=step_run,
-        matched=all(row["matched"] for row in fields if not row["side_effect"]),
+        # Where nothing was predicted there is nothing that could agree.
+        matched=bool(primary) and all(row["matched"] for row in primary),
         fields=fields,
         records=[{"system": r.system, "entity": r.entity, "key": r.key, "version": r.version} for r in records],
         surprises=sum(1 for row in fields if row["side_effect"] and not row["matched"]),

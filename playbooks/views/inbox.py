@@ -28,5 +28,6 @@ def inbox_live(request: HttpRequest) -> HttpResponse:
 
 def _region(request: HttpRequest) -> SafeString:
     user = person(request)
-    context = {"needs": needs_of(user), "mending": mending_now(user), "day": today(user)}
+    needs = needs_of(user)
+    context = {"needs": needs, "mending": mending_now(user, besides=needs), "day": today(user)}
     return live(request, "playbooks/_inbox.html", context, url=reverse("inbox-live"))

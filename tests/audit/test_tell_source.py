@@ -1,6 +1,7 @@
 """Where a request came from, the database's clock, and the turns of a schedule."""
 
 from datetime import UTC, timedelta
+from typing import Any
 
 import pytest
 from django.test import RequestFactory
@@ -13,7 +14,7 @@ from audit.slots import take_slot
 from tests.audit.factories import in_threads
 
 
-def request(path: str = "/", **meta: str):
+def request(path: str = "/", **meta: Any):
     return RequestFactory().get(path, **meta)
 
 

@@ -80,10 +80,11 @@ class Units(APIView):
     """Makes a unit and answers with it; ``then`` says how it ends."""
 
     def post(self, request: Request) -> Response:
+        told: Any = request.data
         with transaction.atomic():
-            unit = BusinessUnit.objects.create(slug=request.data["slug"], name="x")
+            unit = BusinessUnit.objects.create(slug=told["slug"], name="x")
             record("businessunit.added", actor=request.user.get_username(), target=unit)
-        then = request.data.get("then")
+        then = told.get("then")
         if then == "break":
             raise ZeroDivisionError
         if then in FAILURES:

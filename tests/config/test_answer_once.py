@@ -169,7 +169,10 @@ def test_a_browsers_session_may_use_keys_with_its_form_token(operator):
     client.force_login(operator)
     client.get("/login/")
     token = client.cookies["csrftoken"].value
-    told = {"content_type": "application/json", "headers": {"Idempotency-Key": "k1", "X-CSRFToken": token}}
+    told: dict[str, Any] = {
+        "content_type": "application/json",
+        "headers": {"Idempotency-Key": "k1", "X-CSRFToken": token},
+    }
 
     statuses = [client.post(URL, json.dumps({"slug": "EU"}), **told).status_code for _ in range(2)]
     without = client.post(URL, "{}", content_type="application/json", headers={"Idempotency-Key": "k2"})

@@ -115,7 +115,12 @@ def test_a_database_that_does_not_answer_is_a_failure_without_its_words(client, 
 def test_a_broker_that_is_away_is_a_warning_because_rows_are_the_truth(client, settings, monkeypatch):
     settings.EMBEDDED = False
     asked = []
-    monkeypatch.setattr(health, "_ask_broker", lambda: asked.append(1) or "OperationalError")
+
+    def away() -> str:
+        asked.append(1)
+        return "OperationalError"
+
+    monkeypatch.setattr(health, "_ask_broker", away)
 
     answers = [ready(client) for _ in range(3)]
 

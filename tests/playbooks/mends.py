@@ -65,11 +65,12 @@ def make_connections() -> None:
         Connection.objects.get_or_create(slug=slug, defaults={"kind": kind, "label": label})
 
 
-def make_playbook(slug: str = "credit-duplicate-invoice") -> PlaybookVersion:
-    """The playbook that credits the second invoice, in its active version."""
+def make_playbook(slug: str = "credit-duplicate-invoice", **definition: Any) -> PlaybookVersion:
+    """The playbook that credits the second invoice, in its active version; made once, with these changes of its text."""
+    text = {**TEXT, **definition}
     values = {"label": "Credit duplicate invoice", "kind_code": "duplicate_invoice"}
     playbook, _ = Playbook.objects.get_or_create(slug=slug, defaults=values)
-    texts = {"definition": TEXT, "digest": digest(TEXT), "active": True, "author": "automation", "created_at": db_now()}
+    texts = {"definition": text, "digest": digest(text), "active": True, "author": "automation", "created_at": db_now()}
     return PlaybookVersion.objects.get_or_create(playbook=playbook, number=7, defaults=texts)[0]
 
 

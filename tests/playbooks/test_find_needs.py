@@ -164,6 +164,17 @@ def test_mending_now_tells_each_step_and_leaves_out_what_rests(operator):
     assert shown == [("verifying", ""), ("executing", "step 2 of 2")]
 
 
+def test_what_is_asked_of_me_is_not_said_to_go_on_without_me(approver, operator):
+    waiting, _, _ = scenes.waiting_for_approval()
+    running = scenes.make_incident(Status.VERIFYING)
+
+    mine = mending_now(approver, besides=needs_of(approver))
+    theirs = mending_now(operator, besides=needs_of(operator))
+
+    assert [one.incident for one in mine] == [running]
+    assert [one.incident for one in theirs] == [running, waiting]
+
+
 def test_an_undo_at_work_says_that_it_is_one(operator):
     incident, plan, forward = scenes.resolved()
     Incident.objects.filter(pk=incident.pk).update(status=Status.ROLLING_BACK)

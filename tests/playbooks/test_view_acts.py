@@ -232,11 +232,12 @@ def test_an_undo_is_handed_to_the_one_action_that_knows_how(client, operator, mo
     incident, plan, run = scenes.resolved()
     asked: list[object] = []
 
-    def begin(execution: Execution, *, actor: str, reason: str) -> Execution:
+    def begin(execution: Execution, *, actor: str, reason: str, **_: object) -> Execution:
         asked.append((execution.pk, actor, reason))
         back = {"direction": Execution.Direction.BACKWARD, "undoes": run, "approval_id": 7}
         return make_run(plan, ExecutionState.WAITING, T.PLANNED, T.PLANNED, **back)
 
+    monkeypatch.setattr(executions, "foresee_undo", lambda execution, steps: [])
     monkeypatch.setattr(executions, "begin_rollback", begin)
 
     said = post(client, operator, reverse("execution-rollback", args=[run.pk]), reason="Wrong customer.")
@@ -257,11 +258,9 @@ def test_an_execution_of_another_unit_is_not_there(client):
 
 def slotted() -> Plan:
     """A plan whose playbook leaves a carrier to choose."""
-    incident, plan, _ = scenes.waiting_for_approval()
-    version = make_playbook()
     slots = {"carrier": {"values": ["DHL", "UPS"], "default": "'DHL'"}, "days": {"values": [1, 2], "default": "2"}}
-    type(version).objects.filter(pk=version.pk).update(definition={**version.definition, "slots": slots})
-    return plan
+    make_playbook(slots=slots)
+    return scenes.waiting_for_approval()[1]
 
 
 def test_editing_offers_the_candidates_and_their_values(client, operator):

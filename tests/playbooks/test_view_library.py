@@ -31,9 +31,7 @@ def test_the_list_tells_what_each_may_do_alone_and_how_well_it_did(client, viewe
 
 
 def test_a_playbook_without_a_grant_always_asks(client, viewer):
-    version = make_playbook()
-    definition = {**version.definition, "autonomy": None}
-    PlaybookVersion.objects.filter(pk=version.pk).update(definition=definition)
+    make_playbook(autonomy=None)
 
     assert "never, people are asked" in read(client, viewer, "playbooks")
 

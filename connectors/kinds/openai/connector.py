@@ -114,7 +114,7 @@ class ChatArguments(Arguments):
 
 
 class OpenAIModel(Connector):
-    """A language model. What it answers is a proposal, never an instruction."""
+    """A model of OpenAI, Azure OpenAI or a compatible server: what it answers is a proposal, never an instruction."""
 
     slug = "openai"
     label = "OpenAI"

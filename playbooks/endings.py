@@ -1,0 +1,94 @@
+"""How what cannot go on ends: plans void, executions closed, lanes free, and a reason that people can read."""
+
+from django.db import transaction
+
+from approvals import actions as approvals
+from incidents.actions import move
+from incidents.models import Incident
+from incidents.states import Status
+from playbooks import deadletters, plans, stumbles
+from playbooks.models import DeadLetter, Execution, Plan
+from playbooks.moves import hold, move_execution, move_step
+from playbooks.states import LIVE_EXECUTION, ExecutionState, PlanState, StepState
+
+ACTOR = "system:loop"
+GUIDANCE = "Look at the reason, then replay: what may have been sent is looked for first, under the same key."
+
+
+def leave_to_person(incident: Incident, reason: str) -> None:
+    """Stop the machine and ask a person: what runs has failed, and the step that it stopped at waits as a letter."""
+    with transaction.atomic():
+        hold(incident.pk)
+        for execution in incident.executions.filter(state__in=(ExecutionState.WAITING, ExecutionState.RUNNING)):
+            if execution.state == ExecutionState.WAITING:
+                drop_rollback(execution, reason=reason)
+            else:
+                _put_aside(execution, reason)
+                move_execution(execution, ExecutionState.FAILED, actor=ACTOR, reason=reason)
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=reason)
+        stumbles.forget(incident)
+
+
+def _put_aside(execution: Execution, reason: str) -> None:
+    """Leave the step that it stopped at as a dead letter, so that it can be replayed under its key."""
+    step_run = execution.step_runs.exclude(state=StepState.VERIFIED).select_related("execution__incident").first()
+    if step_run is None or step_run.state in (StepState.STUCK, StepState.REFUSED):
+        return
+    move_step(step_run, StepState.STUCK, lease=None, actor=ACTOR, reason=reason)
+    deadletters.put(step_run, cause=f"{step_run.connection}: stopped", error=reason, guidance=GUIDANCE)
+
+
+def drop_rollback(back: Execution, *, reason: str, actor: str = ACTOR) -> None:
+    """End a rollback, and with it the question whether it may be done."""
+    with transaction.atomic():
+        hold(back.incident_id)
+        move_execution(back, ExecutionState.CANCELLED, actor=actor, reason=reason)
+        approvals.void("rollback", back.pk, reason=reason, actor=actor)
+
+
+def set_aside(incident: Incident, *, actor: str, reason: str) -> None:
+    """Give up what stands half-way and take back what was proposed: the incident is planned anew or closed.
+
+    Only for an incident that no worker is carrying out; a move of its status in the same transaction makes sure.
+    """
+    with transaction.atomic():
+        hold(incident.pk)
+        for execution in incident.executions.filter(state__in=LIVE_EXECUTION):
+            give_up(execution, actor=actor, reason=reason)
+        for plan in incident.plans.filter(state__in=plans.LIVE):
+            plans.void(plan, actor=actor, reason=reason)
+
+
+def give_up(execution: Execution, *, actor: str, reason: str) -> None:
+    """End an unfinished execution; the letters of its steps are closed with it."""
+    with transaction.atomic():
+        hold(execution.incident_id)
+        letters = DeadLetter.objects.filter(step_run__execution=execution, state=DeadLetter.State.WAITING)
+        for letter in letters:
+            deadletters.close(letter, DeadLetter.State.RESOLVED, actor=actor, resolution=reason)
+        end(execution, actor=actor, reason=reason)
+
+
+def end(execution: Execution, *, actor: str, reason: str) -> None:
+    """End an unfinished execution: its lanes are free, its plan is void."""
+    if execution.direction == Execution.Direction.BACKWARD:
+        drop_rollback(execution, actor=actor, reason=reason)
+        return
+    with transaction.atomic():
+        hold(execution.incident_id)
+        move_execution(execution, ExecutionState.CANCELLED, actor=actor, reason=reason)
+        if execution.plan.state == PlanState.APPROVED:
+            plans.void(execution.plan, actor=actor, reason=reason)
+
+
+def tidy(incident_id: int | None = None) -> int:
+    """Set aside what is left of dismissed and merged incidents (or of one): nothing may keep a lane for them."""
+    over = Incident.objects.filter(status=Status.DISMISSED)
+    if incident_id is not None:
+        over = over.filter(pk=incident_id)
+    begun = Execution.objects.filter(state__in=LIVE_EXECUTION, incident__in=over).values_list("incident_id", flat=True)
+    proposed = Plan.objects.filter(state__in=plans.LIVE, incident__in=over).values_list("incident_id", flat=True)
+    found = list(Incident.objects.filter(pk__in={*begun[:100], *proposed[:100]}).order_by("pk"))
+    for incident in found:
+        set_aside(incident, actor=ACTOR, reason=f"{incident} was dismissed.")
+    return len(found)
