@@ -80,7 +80,8 @@ def _append(lines: list[Line]) -> list[Entry]:
         entries.append(entry)
     for start in range(0, len(entries), _ROWS):
         _insert(entries[start : start + _ROWS])
-    Head.objects.filter(pk=1).update(hash=previous)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE audit_head SET hash = %s WHERE id = 1", [previous])
     return entries
 
 

@@ -14,6 +14,7 @@ from audit.models import Entry
 ACTS = {"+": "added", "~": "changed", "-": "deleted"}
 _SECRET = re.compile(r"password|passwd|secret|credential|private_key|api_key|access_token|refresh_token", re.IGNORECASE)
 _MISSING = object()
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def told_of(instance: models.Model, *, limit: int = 200) -> list[HistoryLine]:
         before, after = body.get("before", {}), body.get("after", {})
         names = [*before, *(name for name in after if name not in before)]
         changes = [
-            Change(name, name.replace("_", " ").capitalize(), before.get(name), after.get(name)) for name in names
+            Change(name, name.replace("_", " ").capitalize(), before.get(name), after.get(name))
+            for name in names
+            if before.get(name) not in _NOTHING or after.get(name) not in _NOTHING
         ]
         lines.append(HistoryLine(entry.at, entry.actor, entry.reason, entry.verb, changes))
     return lines
@@ -101,7 +104,7 @@ def _between(older: Any, newer: Any, names: _Names) -> Iterator[Change]:
     for column in _tracked(newer):
         before = getattr(older, column.attname) if older is not None and older.history_type != "-" else None
         after = getattr(newer, column.attname)
-        if before == after or (older is None and after in (None, "", [], {})):
+        if before == after or (older is None and after in _NOTHING):
             continue
         label = str(column.verbose_name).capitalize()
         if _SECRET.search(column.name):

@@ -82,7 +82,7 @@ def hold(incident: Incident, *, by: User, reason: str = "", if_version: int | No
 
 def release(incident: Incident, *, by: User, reason: str = "", if_version: int | None = None) -> Incident:
     """Let the loop go on with a held incident, from fresh evidence."""
-    return _by_hand(incident, Status.TRIAGED, by, reason or "Released.", if_version, only=Status.ON_HOLD)
+    return _by_hand(incident, Status.TRIAGED, by, reason or "Released.", if_version, only=frozenset({Status.ON_HOLD}))
 
 
 def dismiss(incident: Incident, *, by: User, reason: str = "", if_version: int | None = None) -> Incident:
@@ -92,11 +92,7 @@ def dismiss(incident: Incident, *, by: User, reason: str = "", if_version: int |
 
 def reopen(incident: Incident, *, by: User, reason: str = "", if_version: int | None = None) -> Incident:
     """Take a closed incident up again, from fresh evidence."""
-    if incident.merged_into_id is not None:
-        raise IllegalMove(f"{incident} was merged into INC-{incident.merged_into_id}: take the merge apart instead.")
-    if Status(incident.status) not in CLOSED:
-        raise IllegalMove(f"{incident} is open.")
-    return _by_hand(incident, Status.TRIAGED, by, _needed(reason), if_version)
+    return _by_hand(incident, Status.TRIAGED, by, _needed(reason), if_version, only=CLOSED)
 
 
 def comment(incident: Incident, *, by: User, text: str, if_version: int | None = None) -> Comment:
@@ -126,19 +122,31 @@ def unmerge(merge: Merge, *, by: User, reason: str = "") -> Merge:
 
 
 def _by_hand(
-    incident: Incident, to: Status, by: User, reason: str, if_version: int | None, *, only: Status | None = None
+    incident: Incident,
+    to: Status,
+    by: User,
+    reason: str,
+    if_version: int | None,
+    *,
+    only: frozenset[Status] | None = None,
 ) -> Incident:
     _may(by, WORKERS)
     with transaction.atomic():
         # Held, so that the version that is checked is the version that is changed.
-        incident = lock(incident.pk)
-        check_version(incident, if_version)
-        if only is not None and incident.status != only:
-            raise IllegalMove(f"{incident} is not {only.label.lower()}.")
-        if to is Status.TRIAGED and incident.kind_id is None:
-            to = Status.NEEDS_OPERATOR if only is not None else to
-        sla.acknowledge(incident, db_now())
-        return move(incident, to, actor=by.get_username(), reason=reason, by=by)
+        row = lock(incident.pk)
+        check_version(row, if_version)
+        if row.merged_into_id is not None:
+            raise IllegalMove(f"{row} was merged into INC-{row.merged_into_id}: take the merge apart instead.")
+        if only is not None and row.status not in only:
+            raise IllegalMove(f"{row} is {row.get_status_display().lower()}: there is nothing to take up.")
+        sla.acknowledge(row, db_now())
+        return move(row, _afresh(row) if to is Status.TRIAGED else to, actor=by.get_username(), reason=reason, by=by)
+
+
+def _afresh(incident: Incident) -> Status:
+    """Return where an incident goes on: the loop can do nothing for one of an unknown kind that was on hold."""
+    known = incident.kind_id is not None or incident.status != Status.ON_HOLD
+    return Status.TRIAGED if known else Status.NEEDS_OPERATOR
 
 
 def _needed(reason: str) -> str:

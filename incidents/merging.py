@@ -1,4 +1,4 @@
-"""Fold one incident into another, and take it apart again exactly. Only people do either; what they part stays apart."""
+"""Fold one incident into another, and take it apart again exactly. Only people do either; what they part stays so."""
 
 from typing import Any
 
@@ -44,7 +44,8 @@ def merge(kept: Incident, folded: Incident, *, by: User, reason: str = "") -> Me
         _count(kept, folded)
         why = f"Merged into {kept}. {reason}".strip()
         move(folded, Status.DISMISSED, actor=by.get_username(), by=by, reason=why, merged_into=kept)
-        _note(kept, "incident.merged", by, reason, folded, done)
+        data = {"folded": folded.pk, "merge": done.pk}
+        note(kept, "incident.merged", actor=by.get_username(), reason=reason, data=data)
     return done
 
 
@@ -65,7 +66,8 @@ def unmerge(merge: Merge, *, by: User, reason: str = "") -> Merge:
         _carry(sorted({*merge.signal_ids, *late}), folded)
         _count(kept, folded)
         _restore(folded, merge, by)
-        _note(kept, "incident.unmerged", by, reason, folded, merge)
+        data = {"folded": folded.pk, "merge": merge.pk}
+        note(kept, "incident.unmerged", actor=by.get_username(), reason=reason, data=data)
     merge.refresh_from_db()
     return merge
 
@@ -126,8 +128,3 @@ def _restore(folded: Incident, merge: Merge, by: User) -> None:
     before = Status(merge.before["status"])
     reason = merge.before["status_reason"]
     put_back(folded, before, actor=by.get_username(), by=by, reason=reason, merged_into=None)
-
-
-def _note(kept: Incident, verb: str, by: User, reason: str, folded: Incident, merge: Merge) -> None:
-    data = {"folded": folded.pk, "merge": merge.pk}
-    note(kept, verb, actor=by.get_username(), reason=reason, data=data)

@@ -57,7 +57,7 @@ def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowle
         why_not=refusal,
         edit=mender and status in EDITABLE and course.plan is not None and course.plan.state in LIVE,
         replan=mender and status in REPLANNABLE,
-        take_over=mender and status not in BUSY and status not in CLOSED,
+        take_over=mender and status not in BUSY and status not in CLOSED and not _theirs_already(user, course),
         cancel=mender and _cancellable(course),
         undo=undo,
         why_no_undo=no_undo,
@@ -72,6 +72,12 @@ def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowle
         unmerge=mender and status not in BUSY,
         acknowledge=mender and status not in CLOSED and not acknowledged,
     )
+
+
+def _theirs_already(user: User, course: Course) -> bool:
+    """Tell whether taking over would change nothing: the loop rests, and the incident is this person's."""
+    loose = course.plan is None or course.plan.state not in LIVE
+    return course.status is Status.NEEDS_OPERATOR and course.incident.assignee_id == user.pk and loose
 
 
 def _cancellable(course: Course) -> bool:

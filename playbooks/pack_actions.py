@@ -136,9 +136,7 @@ def _activate_definition(playbook: Playbook, definition: dict[str, Any], actor: 
     return True
 
 
-def save_policy(
-    header: Header, *, text: dict[str, Any], actor: str, tests: Sequence[Mapping[str, Any]] = ()
-) -> bool:
+def save_policy(header: Header, *, text: dict[str, Any], actor: str, tests: Sequence[Mapping[str, Any]] = ()) -> bool:
     """Make a policy say ``text`` (the columns of ``POLICY_TEXT``): another text becomes a new, active version.
 
     Returns whether anything changed. Raises ``Invalid`` where the text cannot be meant or one of its ``tests`` fails.

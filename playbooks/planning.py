@@ -244,7 +244,6 @@ def _store(
     editor: str = "",
     lease: Lease | None = None,
 ) -> Plan:
-    amount, currency = _total(steps)
     with transaction.atomic():
         held = hold(incident.pk)
         if lease is not None:
@@ -254,25 +253,9 @@ def _store(
             raise LostRace(f"{incident} has moved on while it was planned: it is {held.get_status_display().lower()}.")
         _may_plan(incident)
         _void_live(incident, "replaced by a newer plan", editor or "system:loop")
-        last = incident.plans.aggregate(last=Max("number"))["last"] or 0
-        plan = Plan.objects.create(
-            incident=incident,
-            number=last + 1,
-            playbook_version=version,
-            digest=_digest(incident, last + 1, version, steps),
-            risk_tier=_tier(steps),
-            financial=any(step.operation.financial for step in steps),
-            amount=amount,
-            currency=currency,
-            rationale=rationale,
-            author=choice.author[:200],
-            edited_by=[editor] if editor else [],
-            evidence_round=incident.root_causes.aggregate(last=Max("round"))["last"] or 0,
-            slots=choice.slots,
-            candidates=choice.candidates,
-            proposal=choice.proposal,
-            created_at=db_now(),
-        )
+        plan = _plan_row(incident, version, choice, steps, rationale)
+        plan.edited_by = [editor] if editor else []
+        plan.save()
         for number, drafted in enumerate(steps, start=1):
             _store_step(plan, number, drafted)
         record(
@@ -286,6 +269,30 @@ def _store(
             data={"digest": plan.digest, "playbook": str(version), "author": choice.author},
         )
     return plan
+
+
+def _plan_row(
+    incident: Incident, version: PlaybookVersion, choice: chooser.Choice, steps: list[Drafted], rationale: str
+) -> Plan:
+    amount, currency = _total(steps)
+    number = (incident.plans.aggregate(last=Max("number"))["last"] or 0) + 1
+    return Plan(
+        incident=incident,
+        number=number,
+        playbook_version=version,
+        digest=_digest(incident, number, version, steps),
+        risk_tier=_tier(steps),
+        financial=any(step.operation.financial for step in steps),
+        amount=amount,
+        currency=currency,
+        rationale=rationale,
+        author=choice.author[:200],
+        evidence_round=incident.root_causes.aggregate(last=Max("round"))["last"] or 0,
+        slots=choice.slots,
+        candidates=choice.candidates,
+        proposal=choice.proposal,
+        created_at=db_now(),
+    )
 
 
 def _void_live(incident: Incident, reason: str, actor: str) -> None:

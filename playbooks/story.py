@@ -5,28 +5,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from audit.models import Entry
 from incidents.models import Incident
 
 LIMIT = 80
-# Verbs that the page tells elsewhere, or that say nothing to a person.
-_SILENT = frozenset({"incident.commented", "evidence.collected"})
+MOST_SIGNALS = 20
+# Of these the machine writes two or more for one thing that happened; a person's are always told.
+_SILENT = (
+    *("incident.assessed", "incident.cause_found", "incident.completed", "incident.verifying", "incident.commented"),
+    *("incident.awaiting_approval", "evidence.collected", "plan.asked", "plan.proposed", "plan.executed"),
+    *("execution.begun", "execution.verified", "effect.intent", "effect.done"),
+)
+_MACHINE = ("system:", "token:", "built-in")
 _GOLD = ("verified", "resolved", "approved", "rolled_back")
 _BAD = ("refused", "failed", "mismatch", "rejected", "dead_letter.put", "breached", "stuck")
 _WORDS = {
     "incident.opened": "A signal opened the incident",
-    "signal.joined": "A signal joined",
     "incident.triaged": "Sized up and routed",
-    "incident.diagnosed": "Cause looked for",
+    "incident.diagnosed": "Cause found",
+    "incident.cause_not_found": "No cause found",
     "incident.planned": "Plan made",
-    "incident.awaiting_approval": "Waits for approval",
     "incident.executing": "Mending began",
-    "incident.verifying": "Reading the source back",
     "incident.resolved": "Resolved: the source says what it should",
     "incident.needs_operator": "Handed to a person",
     "approval.asked": "Approval asked",
     "approval.decided": "A decision was given",
-    "execution.begun": "Execution began",
     "rollback.requested": "Undo requested",
     "dead_letter.put": "Set aside as a dead letter",
 }
@@ -45,8 +50,24 @@ class Event:
 
 def story_of(incident: Incident, *, limit: int = LIMIT) -> list[Event]:
     """Return what happened to an incident that the reader may see, newest first."""
-    entries = Entry.objects.filter(incident_id=incident.pk).exclude(verb__in=_SILENT).order_by("-n")[:limit]
-    return [_event(entry) for entry in entries]
+    machine = Q()
+    for prefix in _MACHINE:
+        machine |= Q(actor__startswith=prefix)
+    entries = Entry.objects.filter(incident_id=incident.pk).exclude(machine, verb__in=_SILENT).order_by("-n")[:limit]
+    told = [_event(entry) for entry in entries if entry.verb != "incident.commented"]
+    return sorted([*told, *_joined(incident)], key=lambda event: event.at, reverse=True)
+
+
+def _joined(incident: Incident) -> list[Event]:
+    """Return the latest signals that folded into the incident; the ledger tells only of the one that opened it."""
+    rows = incident.signals.filter(merged=True).order_by("-id").values_list("received_at", "channel", "source", "text")
+    return [
+        Event(at, f"A signal joined by {_CHANNELS.get(channel, channel)}", (text or source)[:100], "", "")
+        for at, channel, source, text in rows[:MOST_SIGNALS]
+    ]
+
+
+_CHANNELS = {"api": "the API", "hook": "business event", "poll": "a look at the system"}
 
 
 def words_for(verb: str) -> str:
@@ -60,15 +81,28 @@ def words_for(verb: str) -> str:
 
 
 def _event(entry: Entry) -> Event:
-    person = not entry.actor.startswith(("system:", "token:", "built-in"))
+    person = not entry.actor.startswith(_MACHINE)
     tone = "critical" if any(word in entry.verb for word in _BAD) else ""
     tone = tone or ("gold" if any(word in entry.verb for word in _GOLD) else "person" if person else "")
-    what = words_for(entry.verb)
-    verdict = _data(entry).get("verdict")
-    if entry.verb == "approval.decided" and verdict:
-        what = "Approved" if verdict == "approve" else "Rejected"
-    note = " · ".join(part for part in (entry.actor if person else "", entry.reason) if part)
-    return Event(entry.at, what, note, tone, f"/audit/{entry.n}/")
+    note = " · ".join(part for part in (entry.actor if person else "", _short(entry.reason)) if part)
+    return Event(entry.at, _what(entry), note, tone, f"/audit/{entry.n}/")
+
+
+def _what(entry: Entry) -> str:
+    data = _data(entry)
+    if entry.verb == "approval.decided":
+        return "Approved" if data.get("verdict") == "approve" else "Rejected"
+    if entry.verb.startswith("effect.") and data.get("step"):
+        act = entry.verb.partition(".")[2]
+        return f"Step {data['step']} {_EFFECTS.get(act, act.replace('_', ' '))}: {data.get('operation', '')}"
+    return words_for(entry.verb)
+
+
+_EFFECTS = {"verified": "read back", "mismatch": "differs from the source", "skipped": "was already so"}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 160 else f"{text[:158].rstrip()} …"
 
 
 def _data(entry: Entry) -> dict[str, Any]:

@@ -89,7 +89,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "ruled_out": ("Ruled out", "plain", "x"),
     "untested": ("Untested", "plain", "circle-dashed"),
     # connections
-    "ok": ("Healthy", "good", "check"),
+    "ok": ("OK", "good", "check"),
     "failing": ("Failing", "critical", "alert-triangle"),
     # risk tiers
     "none": ("No risk", "plain", "circle"),

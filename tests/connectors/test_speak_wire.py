@@ -120,7 +120,7 @@ def infolog(text: str, **error: Any) -> dict[str, Any]:
             (400, infolog("An update conflict occurred due to another user process deleting the record.")),
             Locked, "update conflict",
         ),
-        ((400, infolog("Infolog: Error: No resources were found when selecting for update.")), NotFound, "No resources"),
+        ((400, infolog("Infolog: Error: No resources were found when selecting.")), NotFound, "No resources"),
         ((400, {"error": {"code": "0x1", "message": "The query is malformed."}}), Refused, "malformed"),
         ((403, {"error": {}}), Refused, "answered 403"),
         ((500, {"Message": "An error has occurred."}), Unanswered, "answered 500"),

@@ -86,7 +86,10 @@ def test_a_mistake_is_refused_with_its_place(changes, message):
         ({"revenue_at_risk": [{"record": "invoice", "field": "Total"}]}, "revenue_at_risk.0.record: invoice"),
         ({"severity": [{"when": "true", "severity": "low", "because": "{nobody.x}"}]}, "severity.0.because: nobody"),
         ({"title": "Invoice {event.No}"}, "title: event is not known"),
-        ({"detect": [{"connection": "fo", "event": "x", "entity_key": "incident.id"}]}, "detect.0.entity_key: incident"),
+        (
+            {"detect": [{"connection": "fo", "event": "x", "entity_key": "incident.id"}]},
+            "detect.0.entity_key: incident",
+        ),
         (
             {"detect": [{"connection": "fo", "event": "x", "entity_key": "event.No", "where": "order.No == 1"}]},
             "detect.0.where: order",
@@ -104,7 +107,12 @@ def test_a_statement_cannot_cite_what_is_no_evidence():
 
 
 def test_later_evidence_may_be_asked_for_by_earlier():
-    customer = {"as": "customer", "connection": "crm", "operation": "customer.get", "arguments": {"no": "order.Customer"}}
+    customer = {
+        "as": "customer",
+        "connection": "crm",
+        "operation": "customer.get",
+        "arguments": {"no": "order.Customer"},
+    }
 
     kind = whole(evidence=[ORDER, customer])
 

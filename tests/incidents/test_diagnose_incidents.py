@@ -62,7 +62,8 @@ CAUSES = [
         "label": "The order was invoiced twice",
         "statements": [
             {
-                "text": "Invoice {twins.0.InvoiceNumber} is for the same order and also {invoice.Total} {invoice.CurrencyCode}.",
+                "text": "Invoice {twins.0.InvoiceNumber} is for the same order"
+                " and also {invoice.Total} {invoice.CurrencyCode}.",
                 "grade": "observed",
                 "checks": [
                     {"check": "size(twins) == 1", "cites": ["twins"]},

@@ -80,7 +80,9 @@ def test_the_fingerprint_of_version_one_never_changes():
     assert of("CIV-1", chosen=["line"], line=2) == "3d2175fd4c524a23388e7ad93173ed0d69ebc8e8a1922f377b7e00c7ea896de9"
 
 
-@pytest.mark.parametrize("key", ["", " \t", "-", "—", "...", "n/a", "NULL", "None", "unknown", "0", "00-00", "?", "\u200b", "ＮＡ"])
+@pytest.mark.parametrize(
+    "key", ["", " \t", "-", "—", "...", "n/a", "NULL", "None", "unknown", "0", "00-00", "?", "\u200b", "ＮＡ"]
+)
 def test_a_key_that_stands_for_nothing_is_refused(key):
     with pytest.raises(NoFingerprint) as refused:
         of(key)

@@ -320,7 +320,7 @@ def test_the_sweep_leaves_fresh_deliveries_to_their_bells(twins):
 def bells(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The deliveries that workers were told of."""
     rung: list[int] = []
-    monkeypatch.setattr(tasks.process_delivery, "delay", lambda delivery_id: rung.append(delivery_id))
+    monkeypatch.setattr(tasks.process_delivery, "delay", lambda *, delivery_id: rung.append(delivery_id))
     return rung
 
 

@@ -24,7 +24,6 @@ from incidents.calendars import (
 from incidents.models import Calendar, Escalation, Incident, SlaClock
 from incidents.moves import move
 from incidents.states import Status
-from tests.factories import make_user
 from tests.incidents.factories import WEEK, make_calendar, make_incident, make_kind, make_policy
 
 ALWAYS = {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
@@ -242,16 +241,6 @@ def test_a_person_taking_an_incident_acknowledges_it(operator):
     assign(incident, by=operator, to=operator)
 
     assert clock_of(incident).acknowledged_at is not None
-
-
-@pytest.mark.django_db
-def test_giving_an_incident_to_somebody_else_does_not_acknowledge_it(operator):
-    make_policy()
-    incident = make_incident(code="unknown")
-
-    assign(incident, by=operator, to=make_user("second", role="operator"))
-
-    assert clock_of(incident).acknowledged_at is None
 
 
 @pytest.mark.django_db

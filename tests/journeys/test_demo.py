@@ -162,7 +162,7 @@ def test_five_different_statuses_stand_side_by_side(demo: Demo):
 @pytest.mark.chaos
 def test_a_kind_that_nobody_covers_goes_to_an_operator_with_a_reason(demo: Demo):
     unknown = demo.until(
-        lambda: [row for row in demo.incidents(status="needs_operator") if row["kind"] == "address_mismatch"]
+        lambda: [row for row in demo.incidents(status="needs_operator") if row["code"] == "address_mismatch"]
     )
 
     assert "address_mismatch" in demo.incident(unknown[0]["id"])["status_reason"]

@@ -145,3 +145,12 @@ def test_a_folded_incident_is_not_reopened_but_taken_apart(operator):
 
 def test_a_held_incident_can_be_released(operator):
     assert {"release", "dismiss"} <= given(operator, scenes.make_incident(Status.ON_HOLD))
+
+
+def test_what_is_mine_already_is_not_taken_over_again(operator):
+    incident = scenes.make_incident(Status.NEEDS_OPERATOR, assignee=operator)
+    with_plan = scenes.make_incident(Status.NEEDS_OPERATOR, assignee=operator)
+    make_plan(with_plan, PlanState.APPROVED)
+
+    assert not offers(operator, incident).take_over
+    assert offers(operator, with_plan).take_over
