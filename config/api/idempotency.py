@@ -33,6 +33,8 @@ class IdempotencyMiddleware:
     1. The key's row is inserted; a second call with the same key waits there until the first is through.
     2. The view runs inside the same transaction.
     3. Its answer is stored and all of it commits together; a failure (5xx) leaves neither trace nor answer.
+
+    So a view that is called with a key must not reach out to other systems: what it writes is not yet committed.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -61,8 +63,11 @@ class IdempotencyMiddleware:
                 if not fresh:
                     return _replay(request, row, digest)
                 response = self.get_response(request)
-                if response.status_code >= 500 or response.status_code in _NOT_KEPT or connection.needs_rollback:
+                if response.status_code >= 500 or connection.needs_rollback:
                     transaction.set_rollback(True)
+                elif response.status_code in _NOT_KEPT:
+                    # The ledger's entry of a refusal must stay, so this commits; only the key is given back.
+                    row.delete()
                 else:
                     _keep(row, response)
         except OperationalError:

@@ -90,7 +90,7 @@ def test_a_refusal_is_an_answer_too(caller):
     assert again.json() == first.json()
 
 
-@pytest.mark.parametrize(("then", "status"), [("break", 500), ("ledger", 503), ("throttled", 429), ("denied", 403)])
+@pytest.mark.parametrize(("then", "status"), [("break", 500), ("ledger", 503), ("busy", 503)])
 def test_a_failure_leaves_neither_work_nor_answer(caller, then, status):
     response = post(caller, {"slug": "EU", "then": then})
 
@@ -98,6 +98,15 @@ def test_a_failure_leaves_neither_work_nor_answer(caller, then, status):
     assert not BusinessUnit.objects.exists()
     assert not IdempotencyKey.objects.exists()
     assert not Entry.objects.filter(verb="businessunit.added").exists()
+
+
+@pytest.mark.parametrize(("then", "status"), [("denied", 403), ("throttled", 429)])
+def test_who_was_turned_away_may_try_the_key_again_and_the_ledger_remembers(caller, then, status):
+    response = post(caller, {"slug": "EU", "then": then})
+
+    assert response.status_code == status
+    assert not IdempotencyKey.objects.exists()
+    assert Entry.objects.filter(verb="businessunit.added").count() == 1
 
 
 def test_after_a_failure_the_same_key_works(caller):

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from audit.clock import db_now
 from incidents.intake import NormalSignal, accept
 from incidents.models import Calendar, ExceptionKind, Incident, Queue, SlaPolicy
+from incidents.states import CLOSED, Status
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)  # a Tuesday
 WEEK = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri")}
@@ -81,3 +83,20 @@ def make_policy(slug: str = "standard", *, calendar: Calendar | None = None, **c
 def make_queue(slug: str = "billing", **changes: Any) -> Queue:
     """A queue that takes whatever no other queue takes."""
     return Queue.objects.create(slug=slug, **{"label": slug.capitalize(), **changes})
+
+
+def assert_counters_equal_rows() -> None:
+    """Hold every incident's counters to its rows."""
+    for incident in Incident.objects.all():
+        times = list(incident.signals.values_list("occurred_at", flat=True))
+        assert incident.signals_count == len(times) == incident.evidence.filter(form="signal").count()
+        assert incident.first_signal_at == min(times)
+        assert incident.last_signal_at == max(times)
+
+
+def put(incident: Incident, status: Status) -> Incident:
+    """Set a status without asking whether it may be reached."""
+    Incident.objects.filter(pk=incident.pk).update(
+        status=status, closed_at=db_now() if status in CLOSED else None, due_at=None
+    )
+    return Incident.objects.get(pk=incident.pk)

@@ -42,7 +42,7 @@ def test_a_plan_across_two_systems_is_carried_out_in_order_and_read_back(world):
 
 
 def test_a_side_effect_is_foreseen_and_compared(world):
-    incident, execution = run(world, CREDIT)
+    _incident, execution = run(world, CREDIT)
 
     check = Verification.objects.get(step_run__execution=execution)
     balance = next(row for row in check.fields if row["field"] == "OpenBalance")
@@ -76,7 +76,7 @@ def test_the_intent_and_the_undo_are_committed_before_the_socket_opens(world, mo
 
 def test_a_record_that_already_says_so_is_not_written(world):
     incident = make_incident()
-    execution = begin(make_plan(world, incident, CHARGED))
+    begin(make_plan(world, incident, CHARGED))
     key = {"dataAreaId": "demf", "SalesOrderNumber": "SO-1", "ChargeLineNumber": 1}
     world.edit(system="fo", entity="SalesOrderCharges", key=key, changes={"FixedChargeAmount": 84.0})
 
@@ -172,7 +172,7 @@ def test_nothing_is_sent_before_a_retry_after_has_ended(world):
 def test_a_lock_is_waited_for(world):
     world.fault("lock", match=WRITES_TO, count=2)
 
-    incident, execution = run(world, CHARGED)
+    incident, _execution = run(world, CHARGED)
 
     assert incident.status == Status.RESOLVED
     assert len(world.effects()) == 1

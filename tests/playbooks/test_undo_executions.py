@@ -75,7 +75,7 @@ def test_whoever_asks_for_the_rollback_does_not_approve_it(world):
     from tests.factories import make_user
 
     both = make_user("both", role=["operator", "approver"])
-    incident, execution = mended(world, CREDIT)
+    _incident, execution = mended(world, CREDIT)
     back = actions.roll_back(execution, by=both, reason="wrong")
 
     with pytest.raises(approvals.CannotDecide):

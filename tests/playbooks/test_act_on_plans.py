@@ -1,0 +1,554 @@
+"""What people do to plans and executions, also all at once and at the worst moment: refused in words, or done whole."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from approvals import actions as approvals
+from approvals.models import ApprovalRequest
+from audit.errors import Invalid, LostRace, NotAllowed, Refusal
+from incidents import actions as incident_actions
+from incidents.models import Incident
+from incidents.states import Status
+from playbooks import actions, executions, loop, planning
+from playbooks.models import DeadLetter, Execution, LaneTicket, Plan
+from playbooks.states import ExecutionState, PlanState, StepState
+from tests.playbooks.cases import CHARGE_KEY, STEP, live_plan, make_cause, make_freight, make_mend, make_policy
+from tests.playbooks.driving import begin, drive, hurry, letters, states
+from tests.playbooks.world import CHARGED, CLOSE, COMMENT, CREDIT, PRICE, World, make_incident, make_plan
+
+CHOICE = {
+    "slots": {"amount": {"values": ["84.00", "90.00"], "default": "'84.00'"}},
+    "autonomy": None,
+}
+SLOTTED = {**STEP, "arguments": {**STEP["arguments"], "amount": "slots.amount"}}
+
+
+def asked(world: World) -> tuple[Incident, Plan]:
+    """An incident whose plan waits for an approver, with a choice of amounts."""
+    make_mend(SLOTTED, **CHOICE)
+    incident = make_freight()
+    drive(incident)
+    assert incident.status == Status.AWAITING_APPROVAL, incident.status_reason
+    return incident, live_plan(incident)
+
+
+def partly(world: World, operator) -> tuple[Incident, Execution]:
+    """A plan that was carried out by half: the freight is corrected, the credit is refused."""
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED, CREDIT))
+    world.fault("412", match="POST .*CreditInvoice", count=50)
+    drive(incident)
+    assert incident.status == Status.NEEDS_OPERATOR
+    execution.refresh_from_db()
+    return incident, execution
+
+
+def at_once(*works: Callable[[], Any]) -> list[Any]:
+    """Do all of ``works`` at the same time and return what each came to."""
+    start, came = threading.Barrier(len(works)), [None] * len(works)
+
+    def worker(number: int, work: Callable[[], Any]) -> None:
+        start.wait()
+        try:
+            came[number] = work()
+        except Exception as error:
+            came[number] = error
+        connection.close()
+
+    threads = [threading.Thread(target=worker, args=pair) for pair in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return came
+
+
+def test_an_edited_plan_is_asked_anew_and_the_old_question_is_void(world, operator):
+    incident, plan = asked(world)
+
+    fresh = actions.edit_plan(plan, by=operator, playbook="mend", slots={"amount": "90.00"})
+
+    plan.refresh_from_db()
+    questions = ApprovalRequest.objects.order_by("pk").values_list("subject_id", "state")
+    assert plan.state == PlanState.VOID
+    assert fresh.state == PlanState.ASKED
+    assert list(questions) == [(plan.pk, "void"), (fresh.pk, "pending")]
+    assert fresh.steps.get().parameters["amount"] == "90.00"
+    assert fresh.digest != plan.digest
+
+
+def test_whoever_edited_a_plan_cannot_approve_it(world):
+    from tests.factories import make_user
+
+    both = make_user("both", role=["operator", "approver"])
+    _, plan = asked(world)
+    fresh = actions.edit_plan(plan, by=both, playbook="mend", slots={"amount": "90.00"})
+
+    with pytest.raises(approvals.CannotDecide):
+        approvals.decide(ApprovalRequest.objects.get(state="pending"), by=both, verdict="approve", digest=fresh.digest)
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [{"amount": "91.00"}, {"amount": 84}, {"amount": None}, {"amount": ["84.00"]}, {"carrier": "x"}, {"amount": {}}],
+)
+def test_an_edit_takes_only_the_offered_values(world, operator, slots):
+    incident, plan = asked(world)
+
+    with pytest.raises(Invalid):
+        actions.edit_plan(plan, by=operator, playbook="mend", slots=slots)
+
+    assert live_plan(incident).pk == plan.pk
+
+
+def test_an_edit_names_a_candidate_or_nothing(world, operator):
+    _, plan = asked(world)
+
+    with pytest.raises(Invalid, match="does not fit"):
+        actions.edit_plan(plan, by=operator, playbook="another", slots={})
+
+
+def test_an_edit_while_the_system_is_away_says_so_and_leaves_the_plan(world, operator):
+    incident, plan = asked(world)
+    world.fault("fail_before", match="SalesOrder", count=50)
+
+    with pytest.raises(planning.CannotPlan, match="could not be read"):
+        actions.edit_plan(plan, by=operator, playbook="mend", slots={"amount": "90.00"})
+
+    assert live_plan(incident).pk == plan.pk
+    assert ApprovalRequest.objects.get().state == "pending"
+
+
+def test_an_edit_that_a_policy_blocks_leaves_the_plan(world, operator):
+    incident, plan = asked(world)
+    make_policy("parameters.amount == '90.00'")
+
+    with pytest.raises(planning.CannotPlan, match="because of the rule"):
+        actions.edit_plan(plan, by=operator, playbook="mend", slots={"amount": "90.00"})
+
+    assert live_plan(incident).pk == plan.pk
+
+
+def test_an_edit_whose_editor_dies_before_asking_is_asked_by_the_loop(world, operator, monkeypatch):
+    incident, plan = asked(world)
+    with monkeypatch.context() as dying:
+        dying.setattr(actions.plans, "submit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            actions.edit_plan(plan, by=operator, playbook="mend", slots={"amount": "90.00"})
+
+    Incident.objects.filter(pk=incident.pk).update(due_at=incident.opened_at)
+    drive(incident)
+
+    fresh = live_plan(incident)
+    assert fresh.state == PlanState.ASKED
+    assert ApprovalRequest.objects.get(state="pending").subject_id == fresh.pk
+
+
+def test_an_edit_that_the_grant_covers_is_carried_out(world, operator):
+    incident, plan = asked(world)
+    definition = {**plan.playbook_version.definition, "autonomy": {"max_risk": "low"}}
+    type(plan.playbook_version).objects.filter(pk=plan.playbook_version_id).update(definition=definition)
+
+    actions.edit_plan(plan, by=operator, playbook="mend", slots={"amount": "90.00"})
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED, incident.status_reason
+    assert len(world.effects()) == 1
+
+
+def test_a_plan_that_is_carried_out_cannot_be_edited(world, operator):
+    incident = make_freight(status=Status.AWAITING_APPROVAL)
+    make_cause(incident)
+    make_mend()
+    plan = make_plan(world, incident, CHARGED)
+    begin(plan)
+    plan.incident.status = Status.AWAITING_APPROVAL  # as a page that was drawn a moment ago still believes
+
+    with pytest.raises(Refusal):
+        actions.edit_plan(plan, by=operator, playbook="mend", slots={})
+
+    assert incident.plans.filter(state="approved").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_edits_at_once_leave_one_plan_and_one_question(world, operator):
+    incident, plan = asked(world)
+
+    came = at_once(
+        *(
+            lambda value=value: actions.edit_plan(
+                Plan.objects.get(pk=plan.pk), by=operator, playbook="mend", slots={"amount": value}
+            )
+            for value in ("84.00", "90.00", "84.00")
+        )
+    )
+
+    assert all(isinstance(one, Plan | Refusal) for one in came), came
+    assert incident.plans.filter(state__in=("draft", "asked", "approved")).count() == 1
+    assert ApprovalRequest.objects.filter(state="pending").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_approval_and_an_edit_at_once_never_carry_out_what_nobody_approved(world, operator, approver):
+    incident, plan = asked(world)
+    question = ApprovalRequest.objects.get()
+
+    came = at_once(
+        lambda: approvals.decide(question, by=approver, verdict="approve", digest=plan.digest),
+        lambda: actions.edit_plan(Plan.objects.get(pk=plan.pk), by=operator, playbook="mend", slots={"amount": "90.00"}),
+    )
+    drive(incident)
+
+    assert all(isinstance(one, Plan | ApprovalRequest | Refusal) for one in came), came
+    changed = [effect["after"]["FixedChargeAmount"] for effect in world.effects()]
+    plan.refresh_from_db()
+    assert changed == ([84.0] if plan.state == PlanState.EXECUTED else [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_and_the_loop_at_once_never_wait_for_each_other(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED, PRICE, COMMENT))
+
+    came = at_once(
+        lambda: loop.advance(incident.pk),
+        *(lambda: actions.cancel(Execution.objects.get(pk=execution.pk), by=operator) for _ in range(3)),
+    )
+    drive(incident)
+
+    assert not [one for one in came if isinstance(one, Exception) and not isinstance(one, Refusal)]
+    assert incident.status in (Status.NEEDS_OPERATOR, Status.RESOLVED)
+    assert len({effect["effect_key"] for effect in world.effects()}) == len(world.effects())
+
+
+def test_a_cancelled_execution_begins_nothing_more_even_while_it_waits(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED))
+    world.fault("fail_before", match="SalesOrder", count=3)
+    loop.advance(incident.pk)
+
+    actions.cancel(execution, by=operator, reason="not today")
+    loop.advance(incident.pk)
+
+    incident.refresh_from_db()
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert "Nothing was sent" in incident.status_reason
+    assert world.effects() == []
+    assert not LaneTicket.objects.exists()
+
+
+def test_a_step_on_its_way_is_followed_to_its_end_before_a_cancel(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED, PRICE))
+    world.fault("commit_then_reset", match="^PATCH .*SalesOrderCharges", count=1)
+    call = executions.gateway.call
+
+    def cancelled_meanwhile(*args, **options):
+        executions.gateway.call = call
+        actions.cancel(Execution.objects.get(pk=execution.pk), by=operator)
+        return call(*args, **options)
+
+    executions.gateway.call = cancelled_meanwhile
+    try:
+        drive(incident)
+    finally:
+        executions.gateway.call = call
+
+    assert states(execution) == [StepState.VERIFIED, StepState.PLANNED]
+    assert "1 of its steps stand and can be undone" in incident.status_reason
+    back = actions.roll_back(Execution.objects.get(pk=execution.pk), by=operator, reason="half is worse")
+    drive(incident)
+    assert incident.status == Status.ROLLED_BACK
+    assert back.step_runs.count() == 1
+
+
+def test_what_is_over_cannot_be_cancelled(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED))
+    drive(incident)
+    execution.refresh_from_db()
+
+    with pytest.raises(executions.CannotUndo, match="nothing is left"):
+        actions.cancel(execution, by=operator)
+
+
+def test_a_plan_that_was_half_carried_out_is_taken_back_by_half(world, operator):
+    incident, execution = partly(world, operator)
+
+    back = actions.roll_back(execution, by=operator, reason="half is worse than none")
+    drive(incident)
+
+    assert [run.operation for run in back.step_runs.all()] == ["charge.update"]
+    assert incident.status == Status.ROLLED_BACK, incident.status_reason
+    assert letters(incident) == []
+    assert not LaneTicket.objects.exists()
+
+
+def test_a_step_that_was_taken_back_already_is_not_taken_back_again(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, PRICE, CHARGED))
+    drive(incident)
+    execution.refresh_from_db()
+    back = actions.roll_back(execution, by=operator, reason="wrong")
+    world.fault("lock", match="^PATCH .*SalesOrderLines", count=50)
+    drive(incident)
+    [letter] = letters(incident)
+    world.http.delete("/control/faults")
+    actions.resolve(letter, by=operator, resolution="the price is looked at by hand")
+
+    again = actions.roll_back(execution, by=operator, reason="the rest too")
+    drive(incident)
+
+    assert states(back) == [StepState.VERIFIED, StepState.STUCK]
+    assert [run.operation for run in again.step_runs.all()] == ["line.set_price"]
+    assert incident.status == Status.ROLLED_BACK, incident.status_reason
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_rollbacks_asked_for_at_once_one_is_begun(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CREDIT))
+    drive(incident)
+
+    def undo() -> Execution:
+        return actions.roll_back(Execution.objects.get(pk=execution.pk), by=operator, reason="wrong")
+
+    came = at_once(undo, undo, undo)
+
+    assert all(isinstance(one, Execution | Refusal) for one in came), came
+    assert execution.undone_by.count() == 1
+    assert ApprovalRequest.objects.filter(subject="rollback").count() == 1
+
+
+def test_the_loop_never_finds_an_incident_rolling_back_without_a_rollback(world, operator, monkeypatch):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CREDIT))
+    drive(incident)
+    execution.refresh_from_db()
+    foresee = executions.foresee_undo
+
+    def woken_meanwhile(*args):
+        Incident.objects.filter(pk=incident.pk).update(due_at=incident.opened_at)
+        loop.advance(incident.pk)
+        return foresee(*args)
+
+    monkeypatch.setattr(executions, "foresee_undo", woken_meanwhile)
+    actions.roll_back(execution, by=operator, reason="wrong")
+    hurry(incident)
+    loop.advance(incident.pk)
+
+    incident.refresh_from_db()
+    assert incident.status == Status.ROLLING_BACK
+
+
+def test_a_cancelled_rollback_withdraws_its_question_and_leaves_the_mend(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CREDIT))
+    drive(incident)
+    execution.refresh_from_db()
+    back = actions.roll_back(execution, by=operator, reason="wrong")
+
+    actions.cancel(back, by=operator, reason="it was right")
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED
+    assert ApprovalRequest.objects.get(subject="rollback").state == "void"
+
+
+def test_an_older_execution_is_not_undone_under_a_newer_one_that_runs(world, operator):
+    incident = make_incident()
+    older = begin(make_plan(world, incident, CHARGED, PRICE))
+    world.fault("lock", match="^PATCH .*SalesOrderLines", count=50)
+    drive(incident)
+    world.http.delete("/control/faults")
+    actions.resolve(letters(incident)[0], by=operator, resolution="planned anew")
+    newer = begin(make_plan(world, incident, PRICE))
+    older.refresh_from_db()
+
+    with pytest.raises(executions.CannotUndo, match="is not over"):
+        actions.roll_back(older, by=operator, reason="wrong")
+
+    incident.refresh_from_db()
+    assert incident.status == Status.EXECUTING
+    assert drive(incident).status == Status.RESOLVED
+    assert states(newer) == [StepState.VERIFIED]
+
+
+def test_a_read_back_that_stays_different_can_be_undone(world, operator, monkeypatch):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED))
+    call = executions.gateway.call
+
+    def overwritten(*args, **options):
+        answer = call(*args, **options)
+        world.edit(system="fo", entity="SalesOrderCharges", key=CHARGE_KEY, changes={"FixedChargeAmount": 99.0})
+        return answer
+
+    with monkeypatch.context() as during:
+        during.setattr(executions.gateway, "call", overwritten)
+        drive(incident)
+    execution.refresh_from_db()
+    actions.roll_back(execution, by=operator, reason="put it back")
+    drive(incident)
+
+    assert incident.status == Status.ROLLED_BACK, incident.status_reason
+    assert letters(incident) == []
+
+
+def test_a_step_of_which_nobody_knows_must_be_looked_for_before_an_undo(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, PRICE, COMMENT))
+    world.fault("fail_before", match="^POST .*CaseComment", count=50)
+    drive(incident, turns=60)
+    execution.refresh_from_db()
+
+    with pytest.raises(executions.CannotUndo, match="Replay"):
+        actions.roll_back(execution, by=operator, reason="wrong")
+
+
+def test_a_new_plan_sets_a_failed_execution_aside_and_frees_its_lane(world, operator):
+    incident, execution = partly(world, operator)
+    make_freight(entity_key="SO-other")  # gives the kind its definition
+
+    actions.replan(incident, by=operator, reason="again")
+
+    execution.refresh_from_db()
+    assert execution.state == ExecutionState.CANCELLED
+    assert not LaneTicket.objects.exists()
+    assert list(DeadLetter.objects.values_list("state", flat=True)) == ["resolved"]
+
+
+@pytest.mark.parametrize("status", [Status.EXECUTING, Status.RESOLVED, Status.ROLLING_BACK, Status.ON_HOLD])
+def test_a_new_plan_is_refused_in_words_where_there_is_nothing_to_plan(world, operator, status):
+    incident = make_incident(status=status)
+
+    with pytest.raises(planning.CannotPlan, match="nothing to plan anew"):
+        actions.replan(incident, by=operator)
+
+
+def test_who_takes_over_gets_the_incident_and_the_question_is_void(world, operator):
+    incident, plan = asked(world)
+
+    actions.take_over(incident, by=operator, reason="by hand")
+
+    incident.refresh_from_db()
+    assert (incident.status, incident.assignee) == (Status.NEEDS_OPERATOR, operator)
+    assert Plan.objects.get(pk=plan.pk).state == PlanState.VOID
+    assert ApprovalRequest.objects.get().state == "void"
+
+
+def test_what_is_being_carried_out_cannot_be_taken_over(world, operator):
+    incident = make_incident()
+    begin(make_plan(world, incident, CHARGED))
+    incident.refresh_from_db()
+
+    with pytest.raises(planning.CannotPlan, match="Cancel the execution"):
+        actions.take_over(incident, by=operator, reason="by hand")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dismissed_incident_keeps_no_lane_no_letter_and_no_question(world, operator):
+    incident, execution = partly(world, operator)
+
+    incident_actions.dismiss(incident, by=operator, reason="written off")
+
+    execution.refresh_from_db()
+    assert execution.state == ExecutionState.CANCELLED
+    assert not LaneTicket.objects.exists()
+    assert letters(incident) == []
+    assert Incident.objects.get(pk=incident.pk).status == Status.DISMISSED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_question_about_a_dismissed_incident_is_withdrawn(world, operator, approver):
+    incident, plan = asked(world)
+
+    incident_actions.dismiss(incident, by=operator, reason="written off")
+
+    question = ApprovalRequest.objects.get()
+    assert question.state == "void"
+    with pytest.raises(approvals.CannotDecide):
+        approvals.decide(question, by=approver, verdict="approve", digest=plan.digest)
+
+
+def test_what_a_lost_bell_left_of_a_dismissed_incident_is_tidied_by_the_sweep(world, operator):
+    incident, execution = partly(world, operator)
+    Incident.objects.filter(pk=incident.pk).update(status=Status.DISMISSED)
+
+    handled = actions.after_cooldown()
+
+    execution.refresh_from_db()
+    assert handled == 1
+    assert execution.state == ExecutionState.CANCELLED
+    assert actions.after_cooldown() == 0
+
+
+def test_an_incident_released_with_a_failed_execution_asks_a_person_instead_of_failing(world, operator):
+    incident, execution = partly(world, operator)
+    make_freight(entity_key="SO-other")
+    make_mend()
+    incident_actions.hold(incident, by=operator, reason="wait for the customer")
+    incident_actions.release(incident, by=operator)
+
+    drive(incident)
+
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert "stands half-way" in incident.status_reason
+    actions.replan(incident, by=operator)
+    assert not incident.executions.filter(state="failed").exists()
+
+
+ACTS: dict[str, Callable[..., Any]] = {
+    "replan": lambda it, by: actions.replan(it.incident, by=by),
+    "edit": lambda it, by: actions.edit_plan(it.plan, by=by, playbook="mend", slots={}),
+    "take over": lambda it, by: actions.take_over(it.incident, by=by, reason="x"),
+    "cancel": lambda it, by: actions.cancel(it, by=by),
+    "roll back": lambda it, by: actions.roll_back(it, by=by, reason="x"),
+}
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver", "compliance", "auditor", "integration"])
+@pytest.mark.parametrize("act", ACTS)
+def test_only_who_operates_acts(world, act, role):
+    from tests.factories import make_user
+
+    execution = begin(make_plan(world, make_incident(), CHARGED))
+
+    with pytest.raises(NotAllowed):
+        ACTS[act](execution, make_user("somebody", role=role))
+
+    execution.refresh_from_db()
+    assert (execution.state, execution.cancel_requested) == (ExecutionState.RUNNING, False)
+
+
+def test_a_stale_page_is_refused_and_nothing_is_set_aside(world, operator):
+    incident, plan = asked(world)
+    stale = Incident.objects.get(pk=incident.pk)
+    actions.take_over(incident, by=operator, reason="by hand")
+
+    with pytest.raises(LostRace):
+        actions.replan(stale, by=operator)
+
+    assert Incident.objects.get(pk=incident.pk).status == Status.NEEDS_OPERATOR
+
+
+def test_an_undo_across_systems_that_stops_half_way_goes_on_after_a_replay(world, operator):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED, CLOSE))
+    drive(incident)
+    execution.refresh_from_db()
+    back = actions.roll_back(execution, by=operator, reason="wrong")
+    world.fault("lock", match="^PATCH .*SalesOrderCharges", count=5)
+    drive(incident)
+    [letter] = letters(incident)
+
+    actions.replay_by(letter, by=operator)
+    drive(incident)
+
+    assert incident.status == Status.ROLLED_BACK, incident.status_reason
+    assert states(back) == [StepState.VERIFIED] * 2
+    assert len(world.effects()) == 4
