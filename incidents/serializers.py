@@ -26,6 +26,11 @@ def money(amount: Decimal | None, currency: str) -> dict[str, str] | None:
     return None if amount is None else {"amount": f"{amount:.2f}", "currency": currency}
 
 
+@extend_schema_field(MONEY)
+class MoneyField(serializers.DictField):
+    """A sum with its currency."""
+
+
 # --- Signals -------------------------------------------------------------------------------------
 
 
@@ -36,7 +41,7 @@ class EventDataSerializer(serializers.Serializer[Any]):
     entity_type = serializers.CharField(max_length=60)
     entity_key = serializers.CharField(max_length=200)
     attributes = serializers.DictField(required=False)
-    amount = extend_schema_field(MONEY)(serializers.DictField)(required=False, allow_null=True)
+    amount = MoneyField(required=False, allow_null=True)
     business_unit = serializers.CharField(max_length=40, required=False)
     region = serializers.CharField(max_length=40, required=False)
     text = serializers.CharField(max_length=50_000, required=False)
@@ -95,7 +100,7 @@ class NormalisedSerializer(serializers.Serializer[Any]):
     entity_type = serializers.CharField()
     entity_key = serializers.CharField()
     attributes = serializers.DictField()
-    amount = extend_schema_field(MONEY)(serializers.DictField)(allow_null=True)
+    amount = MoneyField(allow_null=True)
     business_unit = serializers.CharField()
     region = serializers.CharField()
     text = serializers.CharField()

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import generics
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
@@ -24,6 +24,14 @@ from incidents.fingerprints import NoFingerprint, fingerprint
 from incidents.intake import Accepted, NormalSignal, accept, accept_many
 from incidents.models import Signal
 from incidents.serializers import AcceptedSerializer, EventSerializer, SignalDetailSerializer, SignalSerializer
+
+
+_ANSWER = PolymorphicProxySerializer(
+    component_name="AcceptedOneOrMany",
+    serializers=[AcceptedSerializer, AcceptedSerializer(many=True)],
+    resource_type_field_name=None,
+    many=False,
+)
 
 
 class EventParser(StrictJSONParser):
@@ -67,8 +75,8 @@ class Signals(generics.ListAPIView[Signal]):
             "application/json": EventSerializer,
         },
         responses={
-            202: OpenApiResponse(AcceptedSerializer, "Kept, and joined to an incident. A list for a batch."),
-            200: OpenApiResponse(AcceptedSerializer, "This source and id had been sent before: the first answer."),
+            202: OpenApiResponse(_ANSWER, "Kept, and joined to an incident. A list for a batch."),
+            200: OpenApiResponse(_ANSWER, "This source and id had been sent before: the first answer."),
         },
         examples=[
             OpenApiExample(

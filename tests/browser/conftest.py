@@ -139,7 +139,7 @@ class Desk:
 
 @pytest.fixture
 def desk(demo: Demo, chromium: Browser) -> Iterator[Callable[..., Desk]]:
-    """``desk("operator", width=390, scheme="dark")`` seats a person; nobody's browser may have complained at the end."""
+    """``desk("operator", width=390, scheme="dark")`` seats a person; no browser may have complained in the end."""
     contexts: list[BrowserContext] = []
     desks: list[Desk] = []
 

@@ -64,7 +64,7 @@ def test_an_operator_stops_all_writing_and_lets_it_go_on(desk: Seat):
 
     page.get_by_role("button", name="Stop all writing").first.click()
     page.get_by_label("Why?").fill("Trying the switch.")
-    page.locator("#stop-").get_by_role("button", name="Stop all writing").click()
+    page.locator("#stop").get_by_role("button", name="Stop all writing").click()
     expect(page.get_by_role("heading", name="Writing is stopped everywhere")).to_be_visible()
     operator.shot("connections-stopped")
     page.get_by_role("button", name="Let writing go on").click()

@@ -11,7 +11,7 @@ Seat = Callable[..., Desk]
 
 
 def any_plan(approval: dict[str, Any]) -> bool:
-    return approval["kind"] == "plan" and approval["required"] == 1
+    return bool(approval["kind"] == "plan" and approval["required"] == 1)
 
 
 def test_an_approver_says_no_with_a_reason_by_keyboard_alone(demo: Demo, desk: Seat):
