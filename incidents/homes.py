@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 
 from incidents import rows
 from incidents.briefs import brief
@@ -24,6 +24,17 @@ _COUNT = {
     "sqlite": "UPDATE incidents_incident SET signals_count = json_extract(value, '$[1]'), "
     "first_signal_at = json_extract(value, '$[2]'), last_signal_at = json_extract(value, '$[3]') "
     "FROM json_each(%s) WHERE incidents_incident.id = json_extract(value, '$[0]')",
+}
+_CANDIDATE = (
+    "SELECT COALESCE(MAX(id) FILTER (WHERE closed_at IS NULL), MAX(id)) FROM incidents_incident "
+    "WHERE fingerprint {among} GROUP BY fingerprint"
+)
+_CANDIDATES = {
+    vendor: _CANDIDATE.format(among=among)
+    for vendor, among in (
+        ("postgresql", "= ANY(%s::text[])"),
+        ("sqlite", "IN (SELECT value FROM json_each(%s))"),
+    )
 }
 # What intake looks at; an incident has many more columns.
 _LOOKED_AT = (
@@ -43,25 +54,16 @@ class Homes:
     completed: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def find(self, fingerprints: set[str]) -> None:
-        """Lock what is there: open incidents in the order of their fingerprints, then the latest closed ones."""
-        open_ = _held().filter(fingerprint__in=sorted(fingerprints), closed_at=None)
-        self.open = {row.fingerprint: row for row in open_.order_by("fingerprint")}
-        missing = sorted(fingerprints - self.open.keys())
-        if missing:
-            self._find_closed(missing)
-
-    def _find_closed(self, missing: list[str]) -> None:
-        past = Incident.objects.filter(fingerprint__in=missing, closed_at__isnull=False)
-        latest = past.order_by().values("fingerprint").annotate(latest=Max("pk")).values_list("latest", flat=True)
-        ids = sorted(latest)
+        """Lock what is there, in the order of fingerprints: the open incident of each, else the latest closed one."""
+        ids = _candidates(fingerprints)
         if not ids:
             return
-        for row in _held().filter(pk__in=ids).order_by("fingerprint"):
-            kept = _kept(row)
-            if kept.closed_at is None:
-                self.open[row.fingerprint] = self.open.get(kept.fingerprint, kept)
-            else:
-                self.closed[row.fingerprint] = kept
+        found = {row.pk: row for row in _held().filter(pk__in=ids).order_by("fingerprint", "pk")}
+        self.open = {row.fingerprint: row for row in found.values() if row.closed_at is None}
+        for row in list(found.values()):
+            if row.closed_at is not None:
+                kept = _kept(row, found)
+                (self.open if kept.closed_at is None else self.closed)[row.fingerprint] = kept
 
     def home_of(self, fingerprint: str, time: datetime) -> Incident | None:
         """Return the incident that a signal of this fingerprint and time joins; ``None``: one must be opened.
@@ -117,12 +119,25 @@ def _held() -> QuerySet[Incident]:
     return Incident.objects.select_for_update().only(*_LOOKED_AT)
 
 
-def _kept(incident: Incident) -> Incident:
-    """Follow an incident that a person folded into another to the one that was kept."""
+def _candidates(fingerprints: set[str]) -> list[int]:
+    if connection.vendor == "postgresql":
+        given = "{" + ",".join(sorted(fingerprints)) + "}"  # an array of hexadecimal digests
+    else:
+        given = json.dumps(sorted(fingerprints))
+    with connection.cursor() as cursor:
+        cursor.execute(_CANDIDATES[connection.vendor], [given])
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def _kept(incident: Incident, found: dict[int, Incident]) -> Incident:
+    """Follow an incident that a person folded into another to the one that was kept.
+
+    One row is one object in ``found``, so that two folded problems count into the same incident.
+    """
     seen = {incident.pk}
-    while incident.merged_into_id is not None and incident.merged_into_id not in seen:
-        seen.add(incident.merged_into_id)
-        incident = _held().get(pk=incident.merged_into_id)
+    while (pk := incident.merged_into_id) is not None and pk not in seen:
+        seen.add(pk)
+        incident = found[pk] if pk in found else found.setdefault(pk, _held().get(pk=pk))
     return incident
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-import holidays
 from django.db import models
 from pydantic import Field, field_validator, model_validator
 
 from audit.errors import Invalid
 from audit.manifests import Difference, Document, DocumentType, differences, enter_applied
+from incidents.calendars import check_hours, check_place
 from incidents.kinds import KindDefinition
 from incidents.models import Calendar, ExceptionKind, Queue, SlaPolicy
 from incidents.states import Severity
@@ -73,21 +73,15 @@ class CalendarDocument(Document):
 
     @field_validator("hours")
     @classmethod
-    def _spans_run_forward(cls, hours: dict[Day, list[list[str]]]) -> dict[Day, list[list[str]]]:
-        for day, spans in hours.items():
-            if any(start >= end for start, end in spans):
-                raise ValueError(f"a span of {day} ends before it begins")
-        if not any(hours.values()):
-            raise ValueError("a calendar without an open hour would never let a clock run")
+    def _are_hours(cls, hours: dict[Day, list[list[str]]]) -> dict[Day, list[list[str]]]:
+        if wrong := check_hours(hours):
+            raise ValueError(wrong)
         return hours
 
     @model_validator(mode="after")
     def _is_a_known_country(self) -> "CalendarDocument":
-        if self.country:
-            try:
-                holidays.country_holidays(self.country, subdiv=self.subdivision or None)
-            except NotImplementedError as unknown:
-                raise ValueError(f"no holidays are known for {self.country} {self.subdivision}".strip()) from unknown
+        if wrong := check_place(self.country, self.subdivision):
+            raise ValueError(wrong)
         return self
 
 

@@ -48,7 +48,11 @@ class KeysetCursor(Cursor):
             value = _read(rows, at["v"])
             rows = rows.filter(_beyond(value, at["id"], less=self.descending is not backward))
         sign = "-" if self.descending is not backward else ""
-        found = list(rows.order_by(f"{sign}_at", f"{sign}id")[: size + 1])
+        rows = rows.order_by(f"{sign}_at", f"{sign}id")
+        if name != "id":
+            # Sorting a hundred thousand numbers is quick, sorting as many whole rows is not.
+            rows = rows.filter(pk__in=list(rows.values_list("pk", flat=True)[: size + 1]))
+        found = list(rows[: size + 1])
         more, page = len(found) > size, found[:size]
         self.page: list[Any] = page[::-1] if backward else page
         self.has_next, self.has_previous = (True, more) if backward else (more, at is not None)

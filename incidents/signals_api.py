@@ -25,7 +25,6 @@ from incidents.intake import Accepted, NormalSignal, accept, accept_many
 from incidents.models import Signal
 from incidents.serializers import AcceptedSerializer, EventSerializer, SignalDetailSerializer, SignalSerializer
 
-
 _ANSWER = PolymorphicProxySerializer(
     component_name="AcceptedOneOrMany",
     serializers=[AcceptedSerializer, AcceptedSerializer(many=True)],

@@ -14,10 +14,12 @@ LIMIT = 80
 MOST_SIGNALS = 20
 # Of these the machine writes two or more for one thing that happened; a person's are always told.
 _SILENT = (
-    *("incident.assessed", "incident.cause_found", "incident.completed", "incident.verifying", "incident.commented"),
+    *("incident.assessed", "incident.cause_found", "incident.completed", "incident.verifying"),
     *("incident.awaiting_approval", "evidence.collected", "plan.asked", "plan.proposed", "plan.executed"),
-    *("execution.begun", "execution.verified", "effect.intent", "effect.done"),
+    *("execution.begun", "execution.running", "execution.verified", "effect.intent", "effect.done"),
 )
+# Told by another line of the same moment, whoever did it.
+_TOLD_ELSEWHERE = ("incident.commented", "incident.rolling_back", "approval.approved", "approval.rejected")
 _MACHINE = ("system:", "token:", "built-in")
 _GOLD = ("verified", "resolved", "approved", "rolled_back")
 _BAD = ("refused", "failed", "mismatch", "rejected", "dead_letter.put", "breached", "stuck")
@@ -53,8 +55,8 @@ def story_of(incident: Incident, *, limit: int = LIMIT) -> list[Event]:
     machine = Q()
     for prefix in _MACHINE:
         machine |= Q(actor__startswith=prefix)
-    entries = Entry.objects.filter(incident_id=incident.pk).exclude(machine, verb__in=_SILENT).order_by("-n")[:limit]
-    told = [_event(entry) for entry in entries if entry.verb != "incident.commented"]
+    entries = Entry.objects.filter(incident_id=incident.pk).exclude(machine, verb__in=_SILENT)
+    told = [_event(entry) for entry in entries.exclude(verb__in=_TOLD_ELSEWHERE).order_by("-n")[:limit]]
     return sorted([*told, *_joined(incident)], key=lambda event: event.at, reverse=True)
 
 

@@ -36,13 +36,13 @@ WIDER = "document.documentElement.scrollWidth - document.documentElement.clientW
 def look(desk: Desk, name: str, path: str, mode: str) -> None:
     """Open a page, keep its picture, and hold it to what every page must keep."""
     desk.go(path)
-    desk.shot(f"{name}-{mode}")
     assert desk.page.evaluate(WIDER) <= 0, f"{path} is wider than the window"
     assert desk.page.locator("h1").count() == 1, f"{path} needs one heading"
     if not path.startswith("/admin"):
         assert desk.page.evaluate(NAMELESS) == []
         assert desk.page.evaluate(TWICE) == []
         assert desk.page.locator("[style]").count() == 0
+    desk.shot(f"{name}-{mode}")
 
 
 @pytest.mark.parametrize("mode", MODES)

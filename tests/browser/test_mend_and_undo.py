@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Demo, Desk
@@ -78,8 +79,6 @@ def ask_for_the_undo(operator: Desk) -> None:
 
 def effects_of(demo: Demo, incident: int) -> list[dict[str, Any]]:
     """Return what the target systems themselves say was done for the incident."""
-    import httpx
-
     found = demo.get(f"incidents/{incident}/")
     own = {step["effect_key"] for step in found["execution"]["steps"]}
     rows: list[dict[str, Any]] = httpx.get(f"{demo.simulator}/ledger/effects", params={"limit": 100_000}).json()
@@ -95,8 +94,8 @@ def test_what_nobody_covers_reaches_a_person_who_takes_it_over(demo: Demo, desk:
 
     expect(operator.page.locator(".message.success")).to_contain_text("It is yours")
     expect(operator.page.get_by_text("This is yours.")).to_be_visible()
-    operator.page.get_by_label("Comment").fill("Called the vendor: the change is genuine.")
-    operator.page.get_by_role("button", name="Comment").click()
+    operator.page.get_by_role("textbox", name="Comment").fill("Called the vendor: the change is genuine.")
+    operator.page.get_by_role("button", name="Comment", exact=True).click()
     expect(operator.page.get_by_text("Called the vendor")).to_be_visible()
     operator.shot("journey-5-taken-over")
 

@@ -8,6 +8,7 @@ from django.http import Http404
 from django.urls import path
 from pydantic import BaseModel
 from rest_framework import exceptions, serializers
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -102,6 +103,15 @@ class Echo(APIView):
         return Response({"data": request.data})
 
 
+class Upload(APIView):
+    """Takes a file."""
+
+    parser_classes = (MultiPartParser,)
+
+    def post(self, request: Request) -> Response:
+        return Response({"files": len(request.FILES)}, status=201)
+
+
 class Hook(APIView):
     """Counts units, as a hook would."""
 
@@ -118,5 +128,6 @@ urlpatterns = [
     path("api/v1/probe/units/", Units.as_view()),
     path("api/v1/probe/echo/", Echo.as_view()),
     path("api/v1/hooks/probe/", Hook.as_view()),
+    path("api/v1/hooked/", Upload.as_view()),
     *real,
 ]

@@ -197,6 +197,15 @@ def test_a_body_over_the_limit_is_413(caller, settings):
     assert post(caller, {"slug": "x" * 100}).status_code == 413
 
 
+def test_an_upload_is_told_apart_by_its_length(caller):
+    def upload(content: bytes) -> Any:
+        body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + content + b"\r\n--x--\r\n"
+        headers = {"Idempotency-Key": "k1", "If-Match": "*"}
+        return caller.generic("POST", "/api/v1/hooked/", body, "multipart/form-data; boundary=x", headers=headers)
+
+    assert [upload(b"same").status_code, upload(b"same").status_code, upload(b"longer").status_code] == [201, 201, 422]
+
+
 def test_a_key_costs_few_statements(caller):
     post(caller, {"slug": "EU"})
 

@@ -147,6 +147,16 @@ def test_a_page_that_breaks_and_one_that_is_forbidden_are_pages_too(rf):
     assert problems.forbidden(rf.get("/api/x"), PermissionDenied())["Content-Type"] == problems.MEDIA_TYPE
 
 
+def test_a_request_that_cannot_be_read_at_all_is_a_problem_too(rf):
+    from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+
+    from config.api import problems
+
+    assert problems.bad_request(rf.post("/api/v1/signals/"), SuspiciousOperation()).status_code == 400
+    assert problems.bad_request(rf.post("/api/v1/signals/"), RequestDataTooBig()).status_code == 413
+    assert problems.bad_request(rf.post("/login/"), SuspiciousOperation())["Content-Type"].startswith("text/html")
+
+
 def test_an_error_over_the_whole_body_stands_under_body():
     assert flat_errors({"non_field_errors": ["a"], "x": {"non_field_errors": ["b"], "y": ["c"]}}) == {
         "body": ["a"],

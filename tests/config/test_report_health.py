@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.db import DatabaseError, connection
 
 from audit import triggers
@@ -127,6 +128,17 @@ def test_a_broker_that_is_away_is_a_warning_because_rows_are_the_truth(client, s
     assert {(status, word) for status, word, _ in answers} == {(200, "warn")}
     assert "OperationalError" in answers[0][2]["broker"]["detail"]
     assert len(asked) == 1  # a dead broker answers slowly: the answer is kept for a few seconds
+
+
+def test_a_broker_that_nobody_answers_for_is_told_by_the_kind_of_failure(client, settings, monkeypatch):
+    settings.EMBEDDED = False
+    monkeypatch.setattr(health, "app", Celery("away", broker="redis://127.0.0.1:1/0"))
+
+    broker = ready(client)[2]["broker"]
+
+    assert broker["status"] == "warn"
+    assert "Error" in broker["detail"]
+    assert "127.0.0.1" not in broker["detail"]
 
 
 def test_a_broker_that_answers_is_fine(client, settings):

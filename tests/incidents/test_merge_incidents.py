@@ -9,7 +9,7 @@ from django.db import connection
 from audit.errors import IllegalMove, Invalid, LostRace
 from audit.models import Entry
 from incidents import actions
-from incidents.intake import accept
+from incidents.intake import accept, accept_many
 from incidents.merging import kept_apart
 from incidents.models import Incident, Merge, Signal, SlaClock
 from incidents.states import Status
@@ -66,6 +66,18 @@ def test_signals_of_the_folded_problem_join_the_kept_incident(operator):
     kept.refresh_from_db()
     assert (late.incident, late.merged) == (kept, True)
     assert kept.signals_count == 4
+
+
+def test_a_batch_about_two_folded_problems_counts_into_one_incident(operator):
+    kept, folded = pair()
+    other = make_incident(id="o1", entity_key="CIV-3")
+    actions.merge(kept, folded, by=operator, reason="One order.")
+    actions.merge(kept, other, by=operator, reason="One order.")
+
+    accept_many([make_signal(id=f"b{number}", entity_key=f"CIV-{number % 2 + 2}") for number in range(6)])
+
+    kept.refresh_from_db()
+    assert kept.signals_count == kept.signals.count() == 4 + 6
 
 
 def test_after_the_kept_incident_is_over_the_folded_problem_opens_a_new_one(operator):

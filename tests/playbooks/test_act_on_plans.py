@@ -150,8 +150,7 @@ def test_an_edit_whose_editor_dies_before_asking_is_asked_by_the_loop(world, ope
 
 def test_an_edit_that_the_grant_covers_is_carried_out(world, operator):
     incident, plan = asked(world)
-    definition = {**plan.playbook_version.definition, "autonomy": {"max_risk": "low"}}
-    type(plan.playbook_version).objects.filter(pk=plan.playbook_version_id).update(definition=definition)
+    make_mend(SLOTTED, **{**CHOICE, "autonomy": {"max_risk": "low"}})
 
     actions.edit_plan(plan, by=operator, playbook="mend", slots={"amount": "90.00"})
     drive(incident)
@@ -276,10 +275,12 @@ def test_what_is_over_cannot_be_cancelled(world, operator):
         actions.cancel(execution, by=operator)
 
 
-def test_a_plan_that_was_half_carried_out_is_taken_back_by_half(world, operator):
+def test_a_plan_that_was_half_carried_out_is_taken_back_by_half(world, operator, approver):
     incident, execution = partly(world, operator)
 
     back = actions.roll_back(execution, by=operator, reason="half is worse than none")
+    question = ApprovalRequest.objects.get(subject="rollback")
+    approvals.decide(question, by=approver, verdict="approve", digest=back.digest)
     drive(incident)
 
     assert [run.operation for run in back.step_runs.all()] == ["charge.update"]

@@ -120,3 +120,10 @@ def test_another_incidents_story_is_its_own(incident):
     told(scenes.make_incident(), "incident.triaged")
 
     assert whats(incident) == ["A signal opened the incident"]
+
+
+@pytest.mark.parametrize("verb", ["approval.approved", "approval.rejected", "incident.rolling_back"])
+def test_what_another_line_tells_is_told_once_whoever_did_it(incident, verb):
+    told(incident, verb, actor="approver")
+
+    assert whats(incident) == ["A signal opened the incident"]
