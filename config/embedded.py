@@ -62,10 +62,10 @@ class Embedded:
             logger.debug("the listening socket was closed", exc_info=True)
 
     def stop(self) -> None:
-        """End beat, let running tasks finish, close the server."""
+        """Close the server, end beat, let running tasks finish."""
+        self.server.close()
         self.beat.stop(wait=False)
         self.worker.stop()
-        self.server.close()
         for thread in self._threads:
             thread.join(timeout=10)
 

@@ -41,8 +41,7 @@ def business_minutes_between(calendar: Calendar, start: datetime, end: datetime)
 def open_times(calendar: Calendar, start: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Yield the open times that end after ``start``, in order, in UTC, for three years."""
     zone = ZoneInfo(calendar.time_zone)
-    # One day back: a night shift that began yesterday may still be open.
-    first = start.astimezone(zone).date() - timedelta(days=1)
+    first = start.astimezone(zone).date()
     for number in range(HORIZON_DAYS):
         for opens, closes in _day(calendar, first + timedelta(days=number), zone):
             if closes > start and closes > opens:
@@ -56,9 +55,7 @@ def _day(calendar: Calendar, day: date, zone: ZoneInfo) -> list[tuple[datetime, 
     times = []
     for begin, end in sorted(hours):
         # Both ends are local times of their own: on the day the clocks change, an open day is longer or shorter.
-        opens = _at(day, begin, zone)
-        closes = _at(day if end > begin else day + timedelta(days=1), end, zone)
-        times.append((opens, closes))
+        times.append((_at(day, begin, zone), _at(day, end, zone)))
     return times
 
 
@@ -99,7 +96,7 @@ def check_hours(hours: object) -> str:
         if day not in DAYS:
             return f"{day} is no day; days are {', '.join(DAYS)}."
         if not isinstance(spans, list) or not all(_is_span(span) for span in spans):
-            return f"{day}: hours are pairs of times such as [08:00, 18:00]."
+            return f"{day}: hours are pairs of times such as [08:00, 18:00]; a night is written as two."
         ends = sorted(spans)
         if any(later[0] < earlier[1] for earlier, later in pairwise(ends)):
             return f"{day}: hours overlap."
@@ -107,7 +104,7 @@ def check_hours(hours: object) -> str:
 
 
 def _is_span(span: object) -> bool:
-    return isinstance(span, list) and len(span) == 2 and all(_is_clock(part) for part in span) and span[0] != span[1]
+    return isinstance(span, list) and len(span) == 2 and all(_is_clock(part) for part in span) and span[0] < span[1]
 
 
 def _is_clock(text: object) -> bool:

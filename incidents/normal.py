@@ -57,7 +57,7 @@ class NormalSignal(BaseModel):
     business_unit: str = Field(default="", max_length=40)
     region: str = Field(default="", max_length=40)
     text: str = Field(default="", max_length=50_000)
-    raw: dict[str, Any] = {}
+    raw: dict[Any, Any] = {}  # as it came: not even the names in it are trimmed
     delivery_id: int | None = None
 
     @model_validator(mode="before")

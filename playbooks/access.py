@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from audit.access import Person
 from incidents.models import Incident
@@ -27,4 +27,5 @@ def dead_letters(user: Person) -> QuerySet[DeadLetter]:
 
 
 def _of_visible(rows: "QuerySet[Row]", user: Any) -> "QuerySet[Row]":
-    return rows.filter(incident__in=Incident.objects.visible_to(user))
+    # Row by row through the primary key: as a list to be `in`, it would first be made of every visible incident.
+    return rows.filter(Exists(Incident.objects.visible_to(user).filter(pk=OuterRef("incident"))))

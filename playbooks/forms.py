@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import User
 
-from audit.access import in_scope
+from audit.models import Scope
 from incidents.models import Incident
 
 LONG = 2_000
@@ -91,4 +91,12 @@ class PlanEdit(forms.Form):
 def operators_for(incident: Incident) -> list[User]:
     """Return the operators to whom the incident can be given, by name."""
     people = User.objects.filter(is_active=True, groups__name="operator").select_related("scope").order_by("username")
-    return [user for user in people if Incident.objects.filter(in_scope(user), pk=incident.pk).exists()][:50]
+    return [user for user in people if _covers(getattr(user, "scope", None), incident)][:50]
+
+
+def _covers(scope: Scope | None, incident: Incident) -> bool:
+    """Tell whether the incident's unit and region are in a scope; the action that assigns asks again."""
+    if scope is None:
+        return False
+    places = ((incident.business_unit, scope.business_units), (incident.region, scope.regions))
+    return all("*" in values or (value and value in values) for value, values in places)

@@ -78,7 +78,7 @@ def count_of(user: User) -> int:
     """Count what waits for ``user`` for the bar: at most ``LIMIT`` and one."""
     waiting = set(pending_for(user).values_list("incident_id", flat=True)[: LIMIT + 1])
     if has_role(user, *WORKING):
-        waiting |= set(_stuck(user, Incident.objects.visible_to(user)).values_list("pk", flat=True)[: LIMIT + 1])
+        waiting |= {incident.pk for incident in _stuck(user, Incident.objects.visible_to(user))}
     return len(waiting)
 
 
@@ -112,15 +112,20 @@ def _approvals(user: User) -> Iterator[Need]:
         )
 
 
-def _stuck(user: User, visible: "QuerySet[Incident]") -> "QuerySet[Incident]":
-    waiting = DeadLetter.objects.filter(state=DeadLetter.State.WAITING).values("incident_id")
-    mine = Q(assignee=user) | Q(assignee__isnull=True)
-    stuck = Q(status=Status.NEEDS_OPERATOR) | Q(pk__in=waiting)
-    return visible.filter(mine & stuck).select_related("sla").order_by("severity_rank", "-id")
+def _stuck(user: User, visible: "QuerySet[Incident]") -> list[Incident]:
+    """Return what cannot go on, most urgent first: asked for in two ways, so that each can use its index."""
+    mine = visible.filter(Q(assignee=user) | Q(assignee__isnull=True)).select_related("sla")
+    letters = DeadLetter.objects.filter(state=DeadLetter.State.WAITING).order_by("id")
+    waiting = list(letters.values_list("incident_id", flat=True)[: 4 * LIMIT])
+    lettered = list(mine.filter(pk__in=waiting)) if waiting else []
+    known = {incident.pk for incident in lettered}
+    resting = mine.filter(status=Status.NEEDS_OPERATOR).order_by("severity_rank", "-id")[: LIMIT + 1]
+    found = [*lettered, *(incident for incident in resting if incident.pk not in known)]
+    return sorted(found, key=lambda incident: (incident.severity_rank, -incident.pk))[: LIMIT + 1]
 
 
 def _needing_a_person(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
-    incidents = list(_stuck(user, visible)[:LIMIT])
+    incidents = _stuck(user, visible)[:LIMIT]
     letters: dict[int, DeadLetter] = {}
     waiting = DeadLetter.objects.filter(incident__in=incidents, state=DeadLetter.State.WAITING)
     differs = Verification.objects.filter(step_run=OuterRef("step_run"), matched=False)
@@ -158,20 +163,25 @@ def _of_incident(incident: Incident, user: User, word: Word) -> Need:
 
 def _escalated(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
     told = Escalation.objects.filter(role__in=roles_of(user), acknowledged_at__isnull=True)
-    told = told.filter(incident__in=visible).exclude(incident__status__in=CLOSED)
+    told = told.filter(_seen(visible)).exclude(incident__status__in=CLOSED)
     for one in told.select_related("incident__sla").order_by("-created_at")[:LIMIT]:
         yield _of_incident(one.incident, user, Word("expired", "Escalated to you", one.justification, "Look"))
 
 
 def _nearly_late(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
     clocks = SlaClock.objects.filter(warned_at__isnull=False, stopped_at__isnull=True, paused_at__isnull=True)
-    clocks = clocks.filter(incident__in=visible).exclude(incident__status__in=CLOSED)
+    clocks = clocks.filter(_seen(visible)).exclude(incident__status__in=CLOSED)
     for clock in clocks.select_related("incident").order_by("resolve_due")[:LIMIT]:
         why = "Late" if clock.breached_at else "Nearly late"
         incident = clock.incident
         incident.sla = clock
         note = incident.status_reason or incident.get_status_display()
         yield _of_incident(incident, user, Word("expired", why, note, "Look"))
+
+
+def _seen(visible: "QuerySet[Incident]") -> Exists:
+    """Return the condition that a row's incident is among ``visible``, asked through its primary key."""
+    return Exists(visible.filter(pk=OuterRef("incident")))
 
 
 def mending_now(user: User, *, besides: Iterable[Need] = (), limit: int = 12) -> list[Mending]:

@@ -15,7 +15,7 @@ from typing import IO, Any
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+PATIENCE = 240.0  # a machine under load takes its time to make tables
 # Short times, so that whatever a dead worker held is free again soon.
 TIMES = {
     "LEASE_SECONDS": "3",

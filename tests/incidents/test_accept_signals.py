@@ -275,6 +275,13 @@ def test_letters_that_one_database_would_refuse_are_replaced_on_both():
     assert (row.text, row.raw, row.attributes) == ("a\ufffdb\ufffdc", {"k\ufffd": ["\ufffd"]}, {"n": "\ufffd"})
 
 
+def test_what_came_is_kept_to_the_letter():
+    accept(make_signal(raw={" key ": "  value "}, text="  trimmed  "))
+
+    row = Signal.objects.get()
+    assert (row.raw, row.text) == ({" key ": "  value "}, "trimmed")
+
+
 # --- batches -------------------------------------------------------------------------------------
 
 

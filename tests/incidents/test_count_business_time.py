@@ -68,8 +68,10 @@ def test_a_day_on_which_the_clocks_change_is_as_long_as_it_is(day, hours):
     assert total == hours * 60
 
 
-def test_a_night_shift_belongs_to_the_day_on_which_it_began():
-    calendar = office(hours={"fri": [["22:00", "06:00"]]}, time_zone="UTC")
+def test_a_night_is_two_spans_without_a_gap():
+    calendar = office(hours={"fri": [["22:00", "24:00"]], "sat": [["00:00", "06:00"]]}, time_zone="UTC")
+
+    assert add_business_minutes(calendar, utc("2026-11-06T23:30"), 60) == utc("2026-11-07T00:30")
 
     assert add_business_minutes(calendar, utc("2026-11-07T05:00"), 30) == utc("2026-11-07T05:30")
     assert add_business_minutes(calendar, utc("2026-11-07T05:45"), 30) == utc("2026-11-13T22:15")
@@ -134,6 +136,7 @@ def test_adding_and_measuring_are_inverse(start, minutes):
         ({"mon": [["8:00", "9:00"]]}, "pairs of times"),
         ({"mon": [["08:00", "25:00"]]}, "pairs of times"),
         ({"mon": [["08:00", "08:00"]]}, "pairs of times"),
+        ({"mon": [["22:00", "06:00"]]}, "a night is written as two"),
         ({"mon": ["08:00"]}, "pairs of times"),
         ({"mon": [["08:00", "12:00"], ["11:00", "13:00"]]}, "overlap"),
         ([], "at least one day"),

@@ -70,7 +70,7 @@ def test_without_a_cause_nothing_is_proposed(world):
 def test_a_cause_that_no_playbook_mends_goes_to_a_person(world):
     make_mend(causes=["another_cause"])
 
-    assert "none that a playbook mends" in refusal(diagnosed())
+    assert "No playbook mends" in refusal(diagnosed())
 
 
 def test_a_kind_without_an_active_playbook_is_told_so(world):
@@ -197,7 +197,7 @@ def test_a_correction_may_lead_to_a_block(world):
     assert "b-blocks v1" in refusal(diagnosed())
 
 
-@pytest.mark.parametrize("condition", ["record.NoSuchField > 1.0", "1 / 0 == 1", "amount > 'x'"])
+@pytest.mark.parametrize("condition", ["record.NoSuchField > 1.0", "int(operation) == 1", "amount > 'x'"])
 def test_a_policy_in_error_asks_for_a_person_and_never_allows(world, condition):
     make_mend()
     make_policy(condition, "allow")
