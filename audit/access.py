@@ -1,5 +1,6 @@
 """Who may see a row: roles, units, regions and single grants, asked in one place."""
 
+from collections.abc import Iterable
 from typing import Any, Self, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -28,6 +29,11 @@ def roles_of(user: Person) -> frozenset[str]:
         cached = frozenset(person.groups.values_list("name", flat=True)) & frozenset(ROLES)
         user.__dict__[_CACHE] = cached
     return cached
+
+
+def remember_roles(user: Person, groups: Iterable[str]) -> None:
+    """Take the names of the groups that ``user`` is in from whoever has just read them with the user."""
+    user.__dict__[_CACHE] = frozenset(groups) & frozenset(ROLES)
 
 
 def has_role(user: Person, *roles: str) -> bool:

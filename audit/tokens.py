@@ -14,7 +14,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from audit import context
+from audit import bearers, context
 from audit.models import ApiToken
 
 PREFIX = "gs_"
@@ -81,16 +81,16 @@ class TokenAuthentication(BaseAuthentication):
             digest = digest_of(raw.decode("ascii"))
         except UnicodeDecodeError as error:
             raise AuthenticationFailed("This is not a token.") from error
-        token = (
-            ApiToken.objects.select_related("user", "user__scope").annotate(read_at=Now()).filter(digest=digest).first()
-        )
-        if token is None or not token.user.is_active:
+        found = bearers.find(digest)
+        if found is None or not found[0].user.is_active:
             raise AuthenticationFailed("Unknown token.")
+        token: Any = found[0]
+        token.read_at = found[1]
         if token.revoked_at is not None:
             raise AuthenticationFailed("This token was revoked.")
         if token.expires_at is not None and token.expires_at <= token.read_at:
             raise AuthenticationFailed("This token has expired.")
-        return token
+        return token  # type: ignore[no-any-return]
 
     def note_use(self, token: Any) -> None:
         """Remember that the token is in use, at most once a minute: a write per call would cost more than the call."""

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from approvals.access import pending_count
+from approvals.access import pending_for
 from audit.access import has_role, roles_of
 from audit.roles import ROLES
 from playbooks import access
@@ -40,9 +40,10 @@ def _counts(user: Any) -> dict[str, int]:
     found: dict[str, int] | None = cache.get(key)
     if found is None:
         letters = access.dead_letters(user).filter(state=DeadLetter.State.WAITING)
+        asked = list(pending_for(user).order_by().values_list("incident_id", flat=True)[: MOST + 1])
         found = {
-            "inbox": count_of(user),
-            "approvals": pending_count(user),
+            "inbox": count_of(user, asked),
+            "approvals": len(asked),
             "dead_letters": len(letters.values_list("pk", flat=True)[: MOST + 1]),
         }
         cache.set(key, found, FRESH_SECONDS)

@@ -229,6 +229,9 @@ RETRY_LIMIT = env.int("RETRY_LIMIT", default=5)
 APPROVAL_EXPIRES = timedelta(hours=env.int("APPROVAL_EXPIRES_HOURS", default=24))
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 
+# What an hour of a person's rework costs, in each incident's own currency.
+REWORK_HOURLY_RATE = env.float("REWORK_HOURLY_RATE", default=60.0)
+
 # --- The world outside: nothing is called unless it is named here --------------------------------
 OUTBOUND_ALLOW = env.list("OUTBOUND_ALLOW", default=[])
 OUTBOUND_TIMEOUT_SECONDS = env.float("OUTBOUND_TIMEOUT_SECONDS", default=20.0)

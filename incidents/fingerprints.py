@@ -62,8 +62,9 @@ def fingerprint(
 def normal(text: str) -> str:
     """Return ``text`` as it is compared: one Unicode form, no case, nothing invisible, plain dashes, single spaces."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-        text = "".join(_letter(letter) for letter in text)
+        text = "".join(_letter(letter) for letter in unicodedata.normalize("NFKC", text))
+        # Folding case can take letters apart again.
+        text = unicodedata.normalize("NFKC", text.casefold())
     return " ".join(text.replace("\0", "").casefold().split())
 
 

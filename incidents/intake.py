@@ -12,7 +12,7 @@ from audit.clock import db_now
 from audit.proofs import canonical
 from incidents import fastlane, history, homes, rows, sla
 from incidents.fingerprints import Fingerprint, fingerprint
-from incidents.kinds import KindInBrief, in_brief
+from incidents.kinds import KindInBrief, in_brief, remembered
 from incidents.models import Incident, Signal
 from incidents.moves import change
 from incidents.normal import NormalSignal
@@ -71,9 +71,10 @@ class _Placed:
 
 def accept(signal: NormalSignal, *, actor: str = "system:intake") -> Accepted:
     """Take one signal in. Committed when it returns; the same source and id again adds nothing. See ``accept_many``."""
-    item = _item(signal, in_brief({signal.code}))
-    row = fastlane.join(signal, item.print)
-    return _take_all([item], actor)[0] if row is None else Accepted(row, repeated=False)
+    kind = remembered(signal.code)
+    print_ = _item(signal, {kind.code: kind} if kind else {}).print
+    row = fastlane.join(signal, print_, kind.source if kind else "")
+    return accept_many([signal], actor=actor)[0] if row is None else Accepted(row, repeated=False)
 
 
 def accept_many(signals: Sequence[NormalSignal], *, actor: str = "system:intake") -> list[Accepted]:

@@ -266,6 +266,17 @@ class KindInBrief:
     enabled: bool
     fingerprint: tuple[str, ...]
     title: str
+    source: str = ""  # the piece of JSON, as the database wrote it, that says what the fingerprint is made of
+
+
+# What was last read of each kind, by its code. It may be out of date: whoever uses it must check that it still holds.
+_REMEMBERED: dict[str, KindInBrief] = {}
+_AT_MOST = 2_000
+
+
+def remembered(code: str) -> KindInBrief | None:
+    """Return what was last read of the kind of this code, without asking the database."""
+    return _REMEMBERED.get(code.casefold())
 
 
 def in_brief(codes: Iterable[str]) -> dict[str, KindInBrief]:
@@ -281,10 +292,15 @@ def in_brief(codes: Iterable[str]) -> dict[str, KindInBrief]:
             wanted,
         )
         found = cursor.fetchall()
-    return {
-        code: KindInBrief(pk, code, label, domain, bool(enabled), _chosen(chosen), title or "")
+    kinds = {
+        code: KindInBrief(pk, code, label, domain, bool(enabled), _chosen(chosen), title or "", chosen or "")
         for pk, code, label, domain, enabled, chosen, title in found
     }
+    for code in wanted:
+        _REMEMBERED.pop(code, None)
+    if len(_REMEMBERED) < _AT_MOST:
+        _REMEMBERED.update(kinds)
+    return kinds
 
 
 def _chosen(text: str | None) -> tuple[str, ...]:

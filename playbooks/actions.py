@@ -15,6 +15,7 @@ from incidents import actions as incident_actions
 from incidents.actions import move, ring
 from incidents.evidence import facts
 from incidents.models import Incident
+from incidents.moves import check_version
 from incidents.states import Status
 from playbooks import chooser, deadletters, endings, executions, planning, plans
 from playbooks.models import DeadLetter, Execution, Plan, StepRun
@@ -26,9 +27,10 @@ EDITABLE = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL})
 AUTO_REPLAYS = 3
 
 
-def replan(incident: Incident, *, by: User, reason: str = "") -> Incident:
+def replan(incident: Incident, *, by: User, reason: str = "", if_version: int | None = None) -> Incident:
     """Read the evidence anew and plan again; what was proposed or asked before is void."""
     _operator(by)
+    check_version(incident, if_version)
     if Status(incident.status) not in REPLANNABLE:
         raise planning.CannotPlan(
             f"{incident} is {incident.get_status_display().lower()}: there is nothing to plan anew."

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from audit.preconditions import expected_version
 from incidents.models import Incident
 from playbooks import access, actions
 from playbooks.models import DeadLetter, Execution, Plan, PlaybookVersion
@@ -60,9 +61,10 @@ class Replan(APIView):
 
     @extend_schema(request=ReasonSerializer, responses={202: None})
     def post(self, request: Request, pk: int) -> Response:
-        """Plan again; what was proposed before is void."""
+        """Plan again; what was proposed before is void. Honours ``If-Match``."""
         incident = get_object_or_404(Incident.objects.visible_to(request.user), pk=pk)
-        moved = actions.replan(incident, by=request.user, **_valid(ReasonSerializer, request))  # type: ignore[arg-type]
+        body = {**_valid(ReasonSerializer, request), "if_version": expected_version(request, incident.row_version)}
+        moved = actions.replan(incident, by=request.user, **body)  # type: ignore[arg-type]
         return Response({"id": moved.pk, "status": moved.status}, status=202)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 
 from approvals.models import ApprovalRequest
+from audit.access import roles_of
+from incidents.costs import Cost, costs_of
 from incidents.kinds import definition_of
 from incidents.models import Citation, Comment, Escalation, Evidence, Incident, Merge, RootCause, SlaClock, Statement
 from incidents.states import MACHINE
@@ -251,8 +254,14 @@ class Dossier:
     @cached_property
     def offers(self) -> Offers:
         """What the reader may do now."""
-        acknowledged = self.clock is None or self.clock.acknowledged_at is not None
-        return offers_to(self.reader, self.course, letters=self.letters, acknowledged=acknowledged)
+        return offers_to(self.reader, self.course, letters=self.letters, acknowledged=not self._unanswered)
+
+    @property
+    def _unanswered(self) -> bool:
+        """Whether the clock, or an escalation to a role of the reader, waits for somebody to say that it was seen."""
+        mine = roles_of(self.reader)
+        alarmed = any(told.acknowledged_at is None and told.role in mine for told in self.escalations)
+        return alarmed or (self.clock is not None and self.clock.acknowledged_at is None)
 
     @cached_property
     def card(self) -> dict[str, Any]:
@@ -273,6 +282,16 @@ class Dossier:
             "reject_url": reverse("approval_reject", args=[approval.pk]),
             "next": self.incident.get_absolute_url(),
         }
+
+    @cached_property
+    def costs(self) -> list[Cost]:
+        """What it costs to leave it as it is; nothing once it is over."""
+        return [] if self.incident.closed_at else costs_of(self.incident)
+
+    @property
+    def cost_total(self) -> Decimal:
+        """The sum of the costs of waiting."""
+        return sum((cost.amount for cost in self.costs), Decimal(0))
 
     @property
     def lasted(self) -> timedelta | None:

@@ -51,8 +51,8 @@ class Assignment(forms.Form):
 class MergeTarget(forms.Form):
     """The incident that this one is folded into, by its number, and why."""
 
-    into = forms.CharField(max_length=20)
-    reason = forms.CharField(required=False, max_length=LONG)
+    into = forms.CharField(max_length=20, error_messages={"required": "Give an incident's number, such as INC-12."})
+    reason = forms.CharField(max_length=LONG, error_messages={"required": "A reason is needed."})
 
     def clean_into(self) -> int:
         """Take 12, #12 and INC-12."""
@@ -66,7 +66,7 @@ class MergeNumber(forms.Form):
     """Which merge is taken apart, and why."""
 
     merge = forms.IntegerField()
-    reason = forms.CharField(required=False, max_length=LONG)
+    reason = forms.CharField(max_length=LONG, error_messages={"required": "A reason is needed."})
 
 
 class PlanEdit(forms.Form):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from approvals.access import pending_for
 from audit.access import has_role, roles_of
@@ -18,6 +18,7 @@ from playbooks.seam import progress
 from playbooks.states import ExecutionState
 
 LIMIT = 50
+MOVING = 500  # of the incidents under way anywhere, that the list of what mends itself is taken from
 _FAR = datetime.max.replace(tzinfo=UTC)
 WORKING = ("operator", "automation_admin")
 
@@ -74,9 +75,12 @@ def needs_of(user: User) -> list[Need]:
     return sorted(found.values(), key=lambda need: need.urgency)
 
 
-def count_of(user: User) -> int:
-    """Count what waits for ``user`` for the bar: at most ``LIMIT`` and one."""
-    waiting = set(pending_for(user).values_list("incident_id", flat=True)[: LIMIT + 1])
+def count_of(user: User, asked: Iterable[int]) -> int:
+    """Count what waits for ``user`` for the bar, a little above ``LIMIT`` at most.
+
+    ``asked``: the incidents whose approval they are asked for.
+    """
+    waiting = set(asked)
     if has_role(user, *WORKING):
         waiting |= {incident.pk for incident in _stuck(user, Incident.objects.visible_to(user))}
     return len(waiting)
@@ -186,12 +190,15 @@ def _seen(visible: "QuerySet[Incident]") -> Exists:
 
 def mending_now(user: User, *, besides: Iterable[Need] = (), limit: int = 12) -> list[Mending]:
     """Return what goes on without ``user``, latest first; ``besides`` are the needs that are shown above it."""
-    busy = (Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK, Status.AWAITING_APPROVAL)
-    rows = Incident.objects.visible_to(user).filter(status__in=busy)
+    visible, above = Incident.objects.visible_to(user), {need.incident_id for need in besides}
+    incidents: list[Incident] = []
     # What waits for others comes last: nothing happens there until they decide.
-    resting = Case(When(status=Status.AWAITING_APPROVAL, then=1), default=0)
-    rows = rows.exclude(pk__in=[need.incident_id for need in besides]).order_by(resting, "-id")
-    incidents = list(rows[:limit])
+    for statuses in ((Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK), (Status.AWAITING_APPROVAL,)):
+        # The status alone, so that its index serves; the few that are under way are then held against what is visible.
+        moving = Incident.objects.filter(status__in=statuses).order_by("-id").values_list("pk", flat=True)
+        ids = [pk for pk in moving[:MOVING] if pk not in above]
+        room = limit - len(incidents)
+        incidents += visible.filter(pk__in=ids).order_by("-id")[:room] if ids and room else []
     live = Execution.objects.filter(incident__in=incidents, state=ExecutionState.RUNNING)
     runs = {run.incident_id: run for run in live.prefetch_related("step_runs")}
     return [_mending(incident, runs.get(incident.pk)) for incident in incidents]

@@ -70,7 +70,7 @@ def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowle
         comment=has_role(user, *COMMENTERS),
         merge=mender and status not in BUSY and status not in CLOSED,
         unmerge=mender and status not in BUSY,
-        acknowledge=mender and status not in CLOSED and not acknowledged,
+        acknowledge=has_role(user, *COMMENTERS) and status not in CLOSED and not acknowledged,
     )
 
 

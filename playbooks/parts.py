@@ -7,6 +7,7 @@ from django.db.models import Q
 from approvals.access import pending_for
 from approvals.api import part_for_incident
 from incidents import contributions
+from incidents.costs import costs_of
 from incidents.models import Incident
 from playbooks.api import EXECUTION_PARTS, PLAN_PARTS
 from playbooks.models import Execution
@@ -49,6 +50,16 @@ def approval_of(incident: Incident, user: Any) -> dict[str, Any] | None:
     return part_for_incident(incident.pk, user)
 
 
+def costs_part(incident: Incident, user: Any) -> dict[str, Any] | None:
+    """Return what it costs to leave an open incident as it is."""
+    if incident.closed_at is not None:
+        return None
+    shown = [
+        {"name": cost.name, "amount": f"{cost.amount:.2f}", "because": cost.because} for cost in costs_of(incident)
+    ]
+    return {"currency": incident.currency, "costs": shown}
+
+
 def asked_of(user: Any) -> Q:
     """Return the condition on incidents that wait for a decision of ``user``."""
     return Q(pk__in=pending_for(user).values("incident_id"))
@@ -60,4 +71,5 @@ def register() -> None:
     contributions.contribute("approval", approval_of)
     contributions.contribute("execution", execution_of)
     contributions.contribute("outcome", outcome_of)
+    contributions.contribute("costs", costs_part)
     contributions.contribute_waiting("approvals", asked_of)

@@ -1,5 +1,7 @@
 """What every console page shares: refusals in words, the way back, and regions that refresh only when they differ."""
 
+from typing import Any
+
 import pytest
 from django import forms
 from django.contrib.messages import get_messages
@@ -16,7 +18,7 @@ HERE = {"HTTP_HOST": "testserver"}
 
 
 def asked(method: str = "post", path: str = "/x/", data: dict[str, str] | None = None, **headers: str) -> HttpRequest:
-    request = getattr(RequestFactory(), method)(path, data or {}, **headers)
+    request: HttpRequest = getattr(RequestFactory(), method)(path, data or {}, **headers)
     request._messages = CookieStorage(request)
     return request
 
@@ -75,7 +77,7 @@ def test_the_way_back_is_an_address_of_this_site(url):
 def test_the_way_back_never_leads_to_another_site(url):
     request = asked(data={"next": url}, HTTP_REFERER="https://evil.example/")
 
-    assert pages.came_from(request, "/home/") == "/home/"
+    assert pages.came_from(request, "/playbooks/") == "/playbooks/"
 
 
 def test_a_form_gives_its_values_or_says_what_is_wrong():
@@ -103,7 +105,7 @@ def test_a_digest_sees_whatever_else_differs(other):
     assert pages.seen("<p>one</p>") != pages.seen(other)
 
 
-def region(request: HttpRequest, **options: object) -> str:
+def region(request: HttpRequest, **options: Any) -> str:
     return pages.live(request, "components/_empty.html", {"title": "All clear"}, url="/inbox/live/", **options)
 
 

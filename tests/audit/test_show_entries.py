@@ -16,7 +16,7 @@ def read(client, user: User, n: int) -> str:
     client.force_login(user)
     answer = client.get(reverse("audit-entry", args=[n]))
     assert answer.status_code == 200
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def verify(client, user: User) -> list[str]:

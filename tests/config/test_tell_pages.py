@@ -1,5 +1,7 @@
 """What every page knows: the environment, what waits, which pages a role may open."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.cache import cache
@@ -13,7 +15,7 @@ from tests.playbooks import scenes
 pytestmark = pytest.mark.django_db
 
 
-def known(user: User | AnonymousUser) -> dict[str, object]:
+def known(user: User | AnonymousUser) -> dict[str, Any]:
     request = RequestFactory().get("/")
     request.user = user
     return console(request)

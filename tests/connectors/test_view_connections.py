@@ -31,7 +31,7 @@ def read(client, user: User, name: str = "connections", *args: str, query: str =
     client.force_login(user)
     answer = client.get(reverse(name, args=args) + query)
     assert answer.status_code == 200
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def post(client, user: User, name: str, *args: str, **form: str) -> list[str]:

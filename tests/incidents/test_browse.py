@@ -35,7 +35,7 @@ def read(client, user: User, query: str = "") -> str:
     client.force_login(user)
     answer = client.get(reverse("incidents") + query)
     assert answer.status_code == 200
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 @pytest.mark.parametrize(

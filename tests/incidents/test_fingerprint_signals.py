@@ -1,6 +1,8 @@
 """Fingerprints: what folds together, what never does, and how they explain themselves."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from incidents.fingerprints import FINGERPRINT_VERSION, NoFingerprint, fingerprint, normal
 
@@ -96,3 +98,52 @@ def test_a_key_of_another_script_is_a_key():
 
 def test_case_is_folded_as_unicode_says():
     assert normal("STRASSE") == normal("straße")
+
+
+# --- strangers never fold together ---------------------------------------------------------------
+
+
+def neighbours(key: str) -> set[str]:
+    """Keys that look like ``key`` and name something else: other digits, swapped, dropped, added, cut apart."""
+    near = {key[:at] + letter + key[at + 1 :] for at in range(len(key)) for letter in "0179-X" if key[at] != letter}
+    near |= {key[:at] + key[at + 1] + key[at] + key[at + 2 :] for at in range(len(key) - 1)}
+    near |= {key[:at] + key[at + 1 :] for at in range(len(key))}
+    near |= {key[:at] + letter + key[at:] for at in range(len(key) + 1) for letter in "0 1"}
+    return {other for other in near if normal(other) != normal(key)}
+
+
+def test_three_thousand_near_misses_never_meet():
+    keys = ["CIV-000697", "SO-1234567", "DE-001", "PO 17 B", "4711", "FTI-00000012", "INV/2026/0099"]
+
+    pairs = [(key, other) for key in keys for other in neighbours(key)]
+    twins = keys + [f"{key[:-1]}{digit}" for key in keys for digit in range(10)]
+    wrong = [pair for pair in pairs if of(pair[0]) == of(pair[1])]
+    across = [
+        (one, other)
+        for one in twins
+        for other in twins
+        if normal(one) != normal(other)
+        and (of(one) == of(other) or of(one, code="freight_misrate") == of(other, code="freight_misrate"))
+    ]
+
+    assert len(pairs) + len(twins) ** 2 > 3_000
+    assert wrong == across == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(one=st.text(min_size=1, max_size=30), other=st.text(min_size=1, max_size=30))
+def test_two_texts_meet_exactly_where_they_are_written_the_same(one, other):
+    try:
+        same = of(one) == of(other)
+    except NoFingerprint:
+        return
+
+    assert same is (normal(one) == normal(other))
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=60))
+def test_the_normal_form_of_a_normal_form_is_itself(text):
+    once = normal(text)
+
+    assert normal(once) == once

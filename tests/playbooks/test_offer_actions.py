@@ -67,6 +67,15 @@ def test_a_clock_that_nobody_has_answered_can_be_acknowledged(operator):
     assert offers(operator, incident).acknowledge
 
 
+def test_an_escalation_to_my_role_can_be_acknowledged_by_me(approver, operator):
+    incident = scenes.make_incident(Status.EXECUTING)
+    told = {"level": 1, "role": "approver", "justification": "late", "created_at": incident.opened_at}
+    incident.escalations.create(**told)
+
+    assert offers(approver, incident).acknowledge
+    assert not offers(operator, incident).acknowledge
+
+
 @pytest.mark.parametrize("status", [Status.EXECUTING, Status.VERIFYING, Status.ROLLING_BACK])
 def test_what_is_under_way_is_neither_taken_over_nor_merged(operator, status):
     incident = scenes.make_incident(status)

@@ -1,5 +1,7 @@
 """What happened to an incident, told from the ledger in words."""
 
+from typing import Any
+
 import pytest
 from django.db import transaction
 
@@ -12,7 +14,7 @@ from tests.playbooks import scenes
 pytestmark = pytest.mark.django_db
 
 
-def told(incident: Incident, verb: str, actor: str = "system:loop", **more: object) -> None:
+def told(incident: Incident, verb: str, actor: str = "system:loop", **more: Any) -> None:
     with transaction.atomic():
         record(verb, actor=actor, incident=incident.pk, **more)
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 def inbox(client, user) -> str:
     client.force_login(user)
-    return client.get(reverse("inbox")).content.decode()
+    return str(client.get(reverse("inbox")).content.decode())
 
 
 def asked_again(page: str) -> str:

@@ -22,7 +22,7 @@ def page_of(client, user: User, incident: Incident, name: str = "incident", *mor
     client.force_login(user)
     answer = client.get(reverse(name, args=[incident.pk, *more]))
     assert answer.status_code == 200
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 @pytest.mark.parametrize("name", ["incident", "incident-live", "incident-signals", "incident-history"])

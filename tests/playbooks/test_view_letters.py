@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 def read(client, user: User, query: str = "") -> str:
     client.force_login(user)
-    return client.get(reverse("dead-letters") + query).content.decode()
+    return str(client.get(reverse("dead-letters") + query).content.decode())
 
 
 def post(client, user: User, name: str, *args: int, **form: str) -> list[str]:

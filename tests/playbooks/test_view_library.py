@@ -16,7 +16,7 @@ def read(client, user: User, name: str, *args: str, query: str = "") -> str:
     client.force_login(user)
     answer = client.get(reverse(name, args=args) + query)
     assert answer.status_code == 200
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def test_the_list_tells_what_each_may_do_alone_and_how_well_it_did(client, viewer):

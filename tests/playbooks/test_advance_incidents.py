@@ -1,0 +1,562 @@
+"""The loop, stage by stage: each takes one step, each death is survived, and nothing stays between."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import DataError, OperationalError
+
+from approvals import actions as approvals
+from approvals.models import ApprovalRequest
+from audit.clock import db_now
+from audit.errors import LostRace
+from audit.models import Entry
+from connectors.models import Connection
+from incidents import leases
+from incidents.actions import ring
+from incidents.models import Incident
+from incidents.states import Status
+from playbooks import actions, endings, engine, executions, loop, planning, plans
+from playbooks.models import Execution, LaneTicket, Plan
+from playbooks.states import ExecutionState, PlanState, StepState
+from tests.playbooks.cases import CHARGE_KEY, STEP, live_plan, make_freight, make_mend
+from tests.playbooks.driving import Crash, begin, die_and_come_back, drive, hurry, letters, states
+from tests.playbooks.world import CHARGED, CREDIT, PRICE, World, make_incident, make_plan
+
+
+def asked(world: World) -> tuple[Incident, Plan, ApprovalRequest]:
+    """An incident that waits for an approver."""
+    make_mend(autonomy=None)
+    incident = make_freight()
+    drive(incident)
+    plan = live_plan(incident)
+    return incident, plan, ApprovalRequest.objects.get(subject_id=plan.pk)
+
+
+def edit(world: World, amount: float) -> None:
+    world.edit(system="fo", entity="SalesOrderCharges", key=CHARGE_KEY, changes={"FixedChargeAmount": amount})
+
+
+def dying(after: int = 0, original: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """A function that works ``after`` times and then takes the process with it."""
+    left = [after]
+
+    def replacement(*args: Any, **options: Any) -> Any:
+        if not left[0]:
+            raise Crash
+        left[0] -= 1
+        assert original is not None
+        return original(*args, **options)
+
+    return replacement
+
+
+def test_from_a_new_signal_to_a_verified_mend_without_anybody(world):
+    make_mend()
+    incident = make_freight(status=Status.NEW)
+
+    drive(incident)
+
+    verbs = Entry.objects.filter(incident_id=incident.pk).order_by("pk").values_list("verb", flat=True)
+    moves = [verb.removeprefix("incident.") for verb in verbs if verb.removeprefix("incident.") in Status.values]
+    assert moves == ["triaged", "diagnosed", "planned", "executing", "verifying", "resolved"]
+    assert incident.status_reason == "Read back from the source: 2 fields of 1 steps are as predicted."
+    assert live_or_none(incident) is None
+
+
+def live_or_none(incident: Incident) -> Plan | None:
+    return incident.plans.filter(state__in=plans.LIVE).first()
+
+
+def test_a_kind_that_nobody_knows_goes_to_a_person_with_a_reason(world):
+    incident = make_incident(status=Status.NEW, kind=None, code="vendor_bank_changed")
+
+    drive(incident)
+
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert incident.status_reason
+
+
+def test_a_record_that_is_right_already_is_left_alone(world):
+    make_mend()
+    edit(world, 84.0)
+    incident = make_freight()
+
+    drive(incident)
+
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert world.effects() == []
+
+
+def test_a_system_that_is_away_while_evidence_is_read_is_waited_for(world):
+    make_mend()
+    incident = make_freight()
+    world.fault("fail_before", match="SalesOrder", count=8)
+    for _ in range(4):
+        hurry(incident)
+        loop.advance(incident.pk)
+
+    incident.refresh_from_db()
+    assert incident.status == Status.TRIAGED
+    assert incident.stumble.count == 4
+    assert incident.due_at is not None
+    assert drive(incident).status == Status.RESOLVED
+
+
+def test_a_connection_that_is_switched_off_needs_a_person_and_says_so(world):
+    make_mend()
+    Connection.objects.filter(slug="fo").update(enabled=False)
+    incident = make_freight()
+
+    drive(incident)
+
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert "disabled" in incident.status_reason
+
+
+# --- people ---------------------------------------------------------------------------------------
+
+
+def test_nothing_is_done_before_the_yes_and_everything_after_it(world, approver):
+    incident, plan, question = asked(world)
+    assert (incident.status, incident.due_at) == (Status.AWAITING_APPROVAL, None)
+    assert world.effects() == []
+
+    approvals.decide(question, by=approver, verdict="approve", digest=plan.digest)
+    incident.refresh_from_db()
+    assert incident.due_at is not None
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED
+    assert len(world.effects()) == 1
+
+
+def test_a_no_ends_the_plan_and_says_why(world, approver):
+    incident, plan, question = asked(world)
+
+    approvals.decide(question, by=approver, verdict="reject", digest=plan.digest, comment="wrong customer")
+    drive(incident)
+
+    plan.refresh_from_db()
+    assert (incident.status, plan.state) == (Status.NEEDS_OPERATOR, PlanState.REJECTED)
+    assert incident.status_reason == "The plan was rejected: wrong customer"
+    assert world.effects() == []
+
+
+def test_a_rejected_plan_is_not_proposed_again_although_the_worker_dies_over_it(world, approver, monkeypatch):
+    incident, plan, question = asked(world)
+    approvals.decide(question, by=approver, verdict="reject", digest=plan.digest, comment="wrong customer")
+    hurry(incident)
+    with monkeypatch.context() as dying_here:
+        dying_here.setattr(loop, "move", dying())
+        die_and_come_back(incident)
+
+    drive(incident)
+
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert incident.plans.count() == 1
+
+
+def test_silence_is_not_a_yes(world):
+    incident, plan, question = asked(world)
+    ApprovalRequest.objects.filter(pk=question.pk).update(expires_at=db_now() - timedelta(seconds=1))
+
+    assert approvals.expire_due() == 1
+    drive(incident)
+
+    plan.refresh_from_db()
+    assert (incident.status, plan.state) == (Status.NEEDS_OPERATOR, PlanState.VOID)
+    assert "in time" in incident.status_reason
+    assert world.effects() == []
+
+
+def test_a_yes_that_runs_out_while_the_plan_waits_for_its_lane_is_worth_nothing(world, approver):
+    first = make_incident()
+    begin(make_plan(world, first, CHARGED))
+    world.fault("lock", match="^PATCH .*SalesOrderCharges", count=5)
+    drive(first)  # stuck, and holds its lane
+    incident, plan, question = asked(world)
+    approvals.decide(question, by=approver, verdict="approve", digest=plan.digest)
+    hurry(incident)
+    loop.advance(incident.pk)
+    ApprovalRequest.objects.filter(pk=question.pk).update(expires_at=db_now() - timedelta(seconds=1))
+    endings.give_up(first.executions.get(), actor="test", reason="by hand")
+
+    drive(incident)
+
+    assert world.effects() == []
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert "No approval of exactly this plan stands" in incident.status_reason
+
+
+# --- races ----------------------------------------------------------------------------------------
+
+
+def test_somebody_who_rings_while_the_loop_looks_is_heard(world):
+    incident, plan, question = asked(world)
+    Incident.objects.filter(pk=incident.pk).update(due_at=db_now() - timedelta(minutes=1))
+    looked = Incident.objects.get(pk=incident.pk)
+    ring(incident.pk)
+
+    rested = loop._rests(looked, loop.Pause())
+    postponed = loop._rests(looked, loop.Pause(3600))
+
+    incident.refresh_from_db()
+    assert (rested, postponed) == (False, False)
+    assert incident.due_at is not None
+    assert incident.due_at <= db_now()
+
+
+def test_who_is_first_at_the_incident_carries_it_and_the_other_goes_away(world):
+    incident = make_incident()
+    begin(make_plan(world, incident, CHARGED))
+    lease = leases.claim(incident.pk)
+
+    assert lease is not None
+    assert loop.advance(incident.pk) is False
+    assert world.effects() == []
+
+
+def test_an_incident_that_is_not_due_is_left_alone(world):
+    incident = make_freight(due_at=db_now() + timedelta(hours=1))
+
+    assert loop.advance(incident.pk) is False
+
+
+def test_an_incident_that_is_put_on_hold_while_a_system_refuses_stays_on_hold(world, monkeypatch):
+    make_mend()
+    incident = make_freight()
+    Connection.objects.filter(slug="fo").update(enabled=False)
+    collect = loop.evidence.collect
+
+    def held_meanwhile(*args: Any, **options: Any) -> Any:
+        Incident.objects.filter(pk=incident.pk).update(status=Status.ON_HOLD)
+        return collect(*args, **options)
+
+    monkeypatch.setattr(loop.evidence, "collect", held_meanwhile)
+    hurry(incident)
+    assert loop.advance(incident.pk) is True
+
+    incident.refresh_from_db()
+    assert (incident.status, incident.lease_until) == (Status.ON_HOLD, None)
+
+
+def test_a_worker_without_its_lease_gives_nobody_up(world, monkeypatch):
+    incident = make_freight()
+
+    def overtaken(*_: Any, **__: Any) -> Any:
+        Incident.objects.filter(pk=incident.pk).update(lease_until=db_now() - timedelta(seconds=1))
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(loop.evidence, "collect", overtaken)
+    for _ in range(8):
+        hurry(incident)
+        loop.advance(incident.pk)
+
+    incident.refresh_from_db()
+    assert incident.status == Status.TRIAGED
+
+
+# --- our own faults --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("ours"), DataError("value too long"), KeyError("x")])
+@pytest.mark.parametrize("stage", ["evidence.collect", "rootcause.diagnose", "planning.propose", "plans.submit"])
+def test_a_fault_of_ours_is_tried_five_times_and_then_told(world, monkeypatch, stage, error):
+    make_mend()
+    incident = make_freight()
+    module, _, name = stage.partition(".")
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(getattr(loop, module), name, broken)
+    drive(incident)
+
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert f"failed 5 times while the incident was" in incident.status_reason
+    assert type(error).__name__ in incident.status_reason
+    assert str(error) not in incident.status_reason
+
+
+def test_a_database_that_is_away_is_nobodys_fault_and_is_tried_again(world, monkeypatch):
+    make_mend()
+    incident = make_freight()
+    with monkeypatch.context() as away:
+        away.setattr(loop.evidence, "collect", lambda *_, **__: (_ for _ in ()).throw(OperationalError("away")))
+        hurry(incident)
+        with pytest.raises(OperationalError):
+            loop.advance(incident.pk)
+
+    incident.refresh_from_db()
+    assert incident.status == Status.TRIAGED
+    assert not hasattr(incident, "stumble")
+    assert drive(incident).status == Status.RESOLVED
+
+
+def test_a_rollback_that_waits_is_dropped_where_the_loop_cannot_go_on(world, operator, monkeypatch):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CREDIT))
+    drive(incident)
+    execution.refresh_from_db()
+    back = actions.roll_back(execution, by=operator, reason="wrong")
+    with monkeypatch.context() as broken:
+        broken.setattr(loop, "_agreed", lambda *_: (_ for _ in ()).throw(ZeroDivisionError("ours")))
+        Incident.objects.filter(pk=incident.pk).update(due_at=db_now())
+        drive(incident)
+
+    back.refresh_from_db()
+    assert (incident.status, back.state) == (Status.NEEDS_OPERATOR, ExecutionState.CANCELLED)
+    assert ApprovalRequest.objects.get(subject="rollback").state == "void"
+    assert actions.roll_back(execution, by=operator, reason="once more").state == ExecutionState.WAITING
+
+
+# --- deaths between the stages ----------------------------------------------------------------------
+
+
+DEATHS: dict[str, tuple[Any, str, int]] = {
+    "before anything": (loop.evidence, "collect", 0),
+    "evidence read, no cause yet": (loop.rootcause, "diagnose", 0),
+    "cause found, not moved": (loop, "move", 0),
+    "planned, not moved": (loop, "move", 1),
+    "plan stored, not asked": (loop.plans, "submit", 0),
+    "approved, not begun": (executions, "begin", 0),
+    "begun, nothing sent": (engine, "run", 0),
+    "verified, not told": (loop, "move", 3),
+    "told, not closed": (loop, "move_execution", 0),
+    "execution closed, plan not": (loop, "move_plan", 0),
+    "plan closed, incident not": (loop, "move", 4),
+}
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("point", DEATHS)
+def test_a_death_between_any_two_stages_is_survived(world, monkeypatch, point):
+    make_mend()
+    incident = make_freight()
+    module, name, after = DEATHS[point]
+    with monkeypatch.context() as dying_here:
+        dying_here.setattr(module, name, dying(after, getattr(module, name)))
+        hurry(incident)
+        die_and_come_back(incident)
+
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED, incident.status_reason
+    assert len(world.effects()) == 1
+    execution = incident.executions.get()
+    assert (execution.state, execution.plan.state) == (ExecutionState.VERIFIED, PlanState.EXECUTED)
+    assert not LaneTicket.objects.exists()
+    assert live_or_none(incident) is None
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("point", ["move_execution", "move"])
+def test_a_death_at_the_end_of_an_undo_is_survived(world, operator, monkeypatch, point):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED))
+    drive(incident)
+    execution.refresh_from_db()
+    back = actions.roll_back(execution, by=operator, reason="wrong")
+    with monkeypatch.context() as dying_here:
+        dying_here.setattr(loop, point, dying())
+        hurry(incident)
+        die_and_come_back(incident)
+
+    drive(incident)
+
+    back.refresh_from_db()
+    assert (incident.status, back.state) == (Status.ROLLED_BACK, ExecutionState.VERIFIED)
+    assert len(world.effects()) == 2
+
+
+@pytest.mark.chaos
+def test_a_death_while_a_failure_is_written_down_leaves_a_letter_and_a_reason(world, monkeypatch):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, CHARGED))
+    world.fault("lock", match="^PATCH .*SalesOrderCharges", count=5)
+    with monkeypatch.context() as dying_here:
+        dying_here.setattr(endings, "move", dying())
+        with pytest.raises(Crash):
+            drive(incident)
+
+    drive(incident)
+
+    execution.refresh_from_db()
+    assert (incident.status, execution.state) == (Status.NEEDS_OPERATOR, ExecutionState.FAILED)
+    assert "locked" in incident.status_reason.lower() or "edit" in incident.status_reason.lower()
+    assert len(letters(incident)) == 1
+
+
+@pytest.mark.chaos
+def test_a_death_while_a_lane_is_freed_frees_it_later(world, monkeypatch):
+    from playbooks import moves
+
+    incident = make_incident()
+    begin(make_plan(world, incident, CHARGED))
+    move = moves._move
+
+    def then_dead(row: Any, allowed: Any, to: Any, *rest: Any) -> Any:
+        moved = move(row, allowed, to, *rest)
+        if isinstance(row, Execution) and to == ExecutionState.VERIFIED:
+            raise Crash
+        return moved
+
+    with monkeypatch.context() as dying_here:
+        dying_here.setattr(moves, "_move", then_dead)
+        die_and_come_back(incident)
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED
+    assert not LaneTicket.objects.exists()
+
+
+# --- drift ----------------------------------------------------------------------------------------
+
+
+def test_a_record_that_changes_is_planned_anew_and_mended_from_what_it_says_now(world, monkeypatch):
+    make_mend()
+    incident = make_freight()
+    begun = executions.begin
+
+    def changed_after(plan: Plan, **options: Any) -> Execution:
+        execution = begun(plan, **options)
+        monkeypatch.setattr(executions, "begin", begun)
+        return execution
+
+    monkeypatch.setattr(executions, "begin", changed_after)
+    original, edits = engine.verification.compare_with_plan, [95.0]
+
+    def edited_first(step_run: Any) -> Any:
+        if edits:
+            edit(world, edits.pop())
+        return original(step_run)
+
+    monkeypatch.setattr(engine.verification, "compare_with_plan", edited_first)
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED, incident.status_reason
+    assert [plan.state for plan in incident.plans.order_by("pk")] == ["void", "executed"]
+    assert incident.plans.first().steps.get().undo["parameters"]["amount"] == "95.00"
+
+
+def test_a_record_that_keeps_changing_is_shown_to_a_person_after_five_plans_in_a_row(world, operator, monkeypatch):
+    make_mend()
+    incident = make_freight()
+    original, amounts = engine.verification.compare_with_plan, iter(range(200, 400))
+
+    def edited_first(step_run: Any) -> Any:
+        edit(world, float(next(amounts)))
+        return original(step_run)
+
+    monkeypatch.setattr(engine.verification, "compare_with_plan", edited_first)
+    drive(incident, turns=80)
+    assert incident.status == Status.NEEDS_OPERATOR
+    assert "keeps changing" in incident.status_reason
+    assert incident.executions.count() == 5
+
+    actions.replan(incident, by=operator)
+    drive(incident, turns=80)
+
+    # Not at the very first change: whoever asks anew is given five plans again.
+    assert incident.executions.count() == 10
+    assert world.effects() == []
+
+
+def test_plans_that_people_took_back_do_not_count_as_changes_of_the_record(world, operator, monkeypatch):
+    make_mend(autonomy=None)
+    incident = make_freight()
+    drive(incident)
+    for _ in range(6):
+        actions.replan(incident, by=operator)
+        drive(incident)
+    make_mend()
+    actions.replan(incident, by=operator)
+    original, edits = engine.verification.compare_with_plan, [95.0]
+
+    def edited_once(step_run: Any) -> Any:
+        if edits:
+            edit(world, edits.pop())
+        return original(step_run)
+
+    monkeypatch.setattr(engine.verification, "compare_with_plan", edited_once)
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED, incident.status_reason
+
+
+def test_a_change_after_the_first_step_is_left_to_a_person_and_can_be_undone(world, operator, monkeypatch):
+    incident = make_incident()
+    execution = begin(make_plan(world, incident, PRICE, CHARGED))
+    original = engine.verification.compare_with_plan
+
+    def edited_before_the_second(step_run: Any) -> Any:
+        if step_run.number == 2 and step_run.state == StepState.INTENT:
+            edit(world, 95.0)
+        return original(step_run)
+
+    with monkeypatch.context() as during:
+        during.setattr(engine.verification, "compare_with_plan", edited_before_the_second)
+        drive(incident)
+    assert states(execution) == [StepState.VERIFIED, StepState.STUCK]
+    execution.refresh_from_db()
+
+    actions.roll_back(execution, by=operator, reason="half is worse")
+    drive(incident)
+
+    assert incident.status == Status.ROLLED_BACK, incident.status_reason
+    assert len(world.effects()) == 2
+
+
+def test_the_last_read_counts_and_not_the_first(world, monkeypatch):
+    make_mend(read_again_after_minutes=1)
+    incident = make_freight()
+    for _ in range(4):
+        hurry(incident)
+        loop.advance(incident.pk)
+    incident.refresh_from_db()
+    assert incident.status == Status.VERIFYING
+    execution = incident.executions.get()
+    step = execution.step_runs.get()
+    step.verifications.update(read_at=db_now() - timedelta(minutes=2))
+    edit(world, 99.0)
+    with monkeypatch.context() as dying_here:
+        dying_here.setattr(endings, "leave_to_person", dying())
+        hurry(incident)
+        die_and_come_back(incident)
+
+    drive(incident)
+
+    assert incident.status == Status.NEEDS_OPERATOR
+    execution.refresh_from_db()
+    assert execution.state == ExecutionState.FAILED
+
+
+def test_a_lost_race_between_two_movers_is_looked_at_again(world, monkeypatch):
+    make_mend()
+    incident = make_freight()
+    propose, raised = planning.propose, []
+
+    def lost_once(*args: Any, **options: Any) -> Plan:
+        if not raised:
+            raised.append(True)
+            raise LostRace("somebody else was faster")
+        return propose(*args, **options)
+
+    monkeypatch.setattr(planning, "propose", lost_once)
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED
+    assert raised == [True]
+
+
+def test_steps_of_a_playbook_run_in_their_order_and_a_step_may_be_left_out(world):
+    second = {**STEP, "name": "again", "when": "charge.FixedChargeAmount > 1000.0"}
+    make_mend(STEP, second)
+    incident = make_freight()
+
+    drive(incident)
+
+    assert incident.status == Status.RESOLVED
+    assert [step.name for step in incident.plans.get().steps.all()] == ["correct"]
