@@ -59,7 +59,7 @@ def record(
 
 
 def record_all(lines: Iterable[Line]) -> list[Entry]:
-    """Enter many lines in order, in three statements whatever their number. See ``record``."""
+    """Enter many lines in order, in two or three statements whatever their number. See ``record``."""
     lines = list(lines)
     if not lines:
         return []
@@ -80,8 +80,6 @@ def _append(lines: list[Line]) -> list[Entry]:
         entries.append(entry)
     for start in range(0, len(entries), _ROWS):
         _insert(entries[start : start + _ROWS])
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE audit_head SET hash = %s WHERE id = 1", [previous])
     return entries
 
 
@@ -91,13 +89,22 @@ _FIELDS = Entry._meta.concrete_fields
 
 
 def _insert(entries: list[Entry]) -> None:
-    """Insert entries with plain SQL: the ledger is on every path, and this takes a third of the ORM's time."""
+    """Insert entries and move the chain's end to the last with plain SQL: the ledger is on every path.
+
+    This takes a third of the ORM's time, and on PostgreSQL one statement.
+    """
     row = f"({', '.join(['%s'] * len(_FIELDS))})"
     sql = f"INSERT INTO audit_entry ({', '.join(str(field.column) for field in _FIELDS)}) VALUES "  # noqa: S608 - own names
+    sql += ", ".join([row] * len(entries))
     at = connection.ops.adapt_datetimefield_value(entries[0].at)
     values = [at if field.attname == "at" else getattr(entry, field.attname) for entry in entries for field in _FIELDS]
+    end = "UPDATE audit_head SET hash = %s WHERE id = 1"
     with connection.cursor() as cursor:
-        cursor.execute(sql + ", ".join([row] * len(entries)), values)
+        if connection.vendor == "postgresql":
+            cursor.execute(f"WITH head AS ({end}) {sql}", [entries[-1].hash, *values])
+        else:
+            cursor.execute(sql, values)
+            cursor.execute(end, [entries[-1].hash])
 
 
 def _reserve(count: int) -> tuple[int, str, datetime]:

@@ -10,4 +10,6 @@ class WiringConfig(AppConfig):
     label = "config"
 
     def ready(self) -> None:
-        from config import checks  # noqa: F401 - importing registers the checks
+        from config import checks, freshness  # noqa: F401 - importing registers the checks
+
+        freshness.connect()

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
 
 from incidents import rows
 from incidents.models import Incident
@@ -20,18 +21,21 @@ def remember(
     incidents: list[Incident], now: datetime, *, kind: str = "~", reason: str = "", by: AbstractBaseUser | None = None
 ) -> None:
     """Write one line of history per incident; ``kind`` is + or ~. Without ``by`` the request says who acts."""
+    rows.insert([line(incident, now, kind=kind, reason=reason, by=by) for incident in incidents])
+
+
+def line(
+    incident: Incident, now: datetime, *, kind: str, reason: str = "", by: AbstractBaseUser | None = None
+) -> models.Model:
+    """Return the line of history that tells how ``incident`` stands, not yet saved."""
     model = _model()
-    lines = []
-    for incident in incidents:
-        user = by or model.get_default_history_user(incident)
-        columns = {field.attname: getattr(incident, field.attname) for field in model.tracked_fields}
-        lines.append(
-            model(
-                history_date=now,
-                history_type=kind,
-                history_change_reason=reason[:100],
-                history_user_id=user.pk if user else None,
-                **columns,
-            )
-        )
-    rows.insert(lines)
+    user = by or model.get_default_history_user(incident)
+    columns = {field.attname: getattr(incident, field.attname) for field in model.tracked_fields}
+    made: models.Model = model(
+        history_date=now,
+        history_type=kind,
+        history_change_reason=reason[:100],
+        history_user_id=user.pk if user else None,
+        **columns,
+    )
+    return made

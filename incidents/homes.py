@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
+from audit.clock import as_utc
 from incidents import rows
 from incidents.briefs import brief
 from incidents.expressions import render
@@ -25,16 +26,25 @@ _COUNT = {
     "first_signal_at = json_extract(value, '$[2]'), last_signal_at = json_extract(value, '$[3]') "
     "FROM json_each(%s) WHERE incidents_incident.id = json_extract(value, '$[0]')",
 }
-_CANDIDATE = (
-    "SELECT COALESCE(MAX(id) FILTER (WHERE closed_at IS NULL), MAX(id)) FROM incidents_incident "
-    "WHERE fingerprint {among} GROUP BY fingerprint"
+# The time, the signals that were taken in before, and of each fingerprint the open incident or else the latest.
+_LOOK = (
+    "SELECT {now}, (SELECT {list}(id) FROM incidents_signal WHERE (source, event_id) IN ({names})), "
+    "(SELECT {list}(found.id) FROM (SELECT COALESCE(MAX(id) FILTER (WHERE closed_at IS NULL), MAX(id)) AS id "
+    "FROM incidents_incident WHERE fingerprint {among} GROUP BY fingerprint) AS found)"
 )
-_CANDIDATES = {
-    vendor: _CANDIDATE.format(among=among)
-    for vendor, among in (
-        ("postgresql", "= ANY(%s::text[])"),
-        ("sqlite", "IN (SELECT value FROM json_each(%s))"),
-    )
+_LOOKS = {
+    "postgresql": _LOOK.format(
+        now="clock_timestamp()",
+        list="json_agg",
+        names="SELECT value ->> 0, value ->> 1 FROM json_array_elements(%s::json)",
+        among="= ANY(%s::text[])",
+    ),
+    "sqlite": _LOOK.format(
+        now="STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f', 'NOW')",
+        list="json_group_array",
+        names="SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(%s)",
+        among="IN (SELECT value FROM json_each(%s))",
+    ),
 }
 # What intake looks at; an incident has many more columns.
 _LOOKED_AT = (
@@ -53,9 +63,8 @@ class Homes:
     # What an incident did not know and a later signal does.
     completed: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def find(self, fingerprints: set[str]) -> None:
-        """Lock what is there, in the order of fingerprints: the open incident of each, else the latest closed one."""
-        ids = _candidates(fingerprints)
+    def hold(self, ids: list[int]) -> None:
+        """Lock the candidates that ``look`` named, in the order of their fingerprints."""
         if not ids:
             return
         found = {row.pk: row for row in _held().filter(pk__in=ids).order_by("fingerprint", "pk")}
@@ -119,14 +128,21 @@ def _held() -> QuerySet[Incident]:
     return Incident.objects.select_for_update().only(*_LOOKED_AT)
 
 
-def _candidates(fingerprints: set[str]) -> list[int]:
+def look(names: list[tuple[str, str]], fingerprints: set[str]) -> tuple[datetime, list[int], list[int]]:
+    """Return the database's time, the signals already kept by source and id, and the incidents that may be joined."""
     if connection.vendor == "postgresql":
-        given = "{" + ",".join(sorted(fingerprints)) + "}"  # an array of hexadecimal digests
+        prints = "{" + ",".join(sorted(fingerprints)) + "}"  # an array of hexadecimal digests
     else:
-        given = json.dumps(sorted(fingerprints))
+        prints = json.dumps(sorted(fingerprints))
     with connection.cursor() as cursor:
-        cursor.execute(_CANDIDATES[connection.vendor], [given])
-        return [pk for (pk,) in cursor.fetchall()]
+        cursor.execute(_LOOKS[connection.vendor], [json.dumps(names), prints])
+        now, kept, candidates = cursor.fetchone()
+    return as_utc(now), _numbers(kept), _numbers(candidates)
+
+
+def _numbers(found: Any) -> list[int]:
+    numbers: list[int] = json.loads(found or "[]") if isinstance(found, str | None) else found
+    return numbers
 
 
 def _kept(incident: Incident, found: dict[int, Incident]) -> Incident:

@@ -29,6 +29,63 @@ def insert(rows: Sequence[models.Model]) -> None:
             row._state.adding, row._state.db = False, connection.alias  # noqa: SLF001 - as bulk_create does
 
 
+# A row and which of its columns are filled from the rows before it, such as {"incident_id": "r0.id"}.
+Linked = tuple[models.Model, dict[str, str]]
+
+
+def insert_together(linked: Sequence[Linked]) -> None:
+    """Insert rows of several models that point at each other in one statement (PostgreSQL), and set their keys.
+
+    In ``linked`` the first row is called r0 in SQL, the next r1 and so on, with their keys. Raises ``IntegrityError``.
+    """
+    shape = tuple((type(row), tuple(links.items())) for row, links in linked)
+    with connection.cursor() as cursor:
+        cursor.execute(_together(shape), [as_json(row) for row, _ in linked])
+        keys = cursor.fetchone()
+    for (row, _), key in zip(linked, keys, strict=True):
+        row.pk = key
+        row._state.adding, row._state.db = False, connection.alias  # noqa: SLF001 - as bulk_create does
+
+
+@lru_cache(maxsize=64)
+def _together(shape: tuple[tuple[type[models.Model], tuple[tuple[str, str], ...]], ...]) -> str:
+    parts: list[str] = []
+    names: list[str] = []
+    keys: list[str] = []
+    for number, (model, links) in enumerate(shape):
+        key = str(model._meta.pk.column)
+        parts.append(f"r{number} AS ({insert_from(model, dict(links), names)} RETURNING {key})")
+        names.append(f"r{number}")
+        keys.append(f"r{number}.{key}")
+    return f"WITH {', '.join(parts)} SELECT {', '.join(keys)} FROM {', '.join(names)}"  # noqa: S608 - own names only
+
+
+def insert_from(model: type[models.Model], known: dict[str, str], sources: Sequence[str]) -> str:
+    """Return the SQL (PostgreSQL) that inserts one row from a JSON parameter, beside columns ``known`` from elsewhere.
+
+    ``sources`` are the queries of the same statement that ``known`` speaks of; the row's own values are ``given``.
+    """
+    names, table = columns(model), connection.ops.quote_name(model._meta.db_table)
+    values = ", ".join(known.get(name, f'given."{name}"') for name in names)
+    given = f"json_populate_record(NULL::{table}, %s::json) AS given"
+    return (
+        f"INSERT INTO {table} ({', '.join(map(connection.ops.quote_name, names))}) "  # noqa: S608 - own names only
+        f"SELECT {values} FROM {', '.join([*sources, given])}"
+    )
+
+
+def columns(model: type[models.Model]) -> list[str]:
+    """Return the columns of ``model`` that an insert fills: all but the key."""
+    return [column for _, column in _plan(model, connection.vendor)[0]]
+
+
+def as_json(row: models.Model) -> str:
+    """Return one unsaved row as the JSON object that this database can unpack."""
+    names, _ = _plan(type(row), connection.vendor)
+    data = {column: getattr(row, attribute) for attribute, column in names}
+    return json.dumps(data, ensure_ascii=False, default=_adapter(connection.vendor))
+
+
 @lru_cache(maxsize=64)
 def _plan(model: type[models.Model], vendor: str) -> tuple[list[tuple[str, str]], str]:
     quote = connection.ops.quote_name

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from audit.admin import AuditedAdmin, ReadOnlyAdmin, ReasonForm
 from incidents.models import ExceptionKind
-from playbooks import pack_actions
+from playbooks import pack_actions, policy_actions
 from playbooks.definitions import PlaybookDefinition
 from playbooks.manifests import documents, installer
 from playbooks.models import DeadLetter, Execution, Pack, Plan, Playbook, PlaybookVersion, Policy, PolicyVersion
@@ -56,6 +56,8 @@ class PlaybookForm(ReasonForm):
             PlaybookDefinition.model_validate(value)
         except yaml.YAMLError as broken:
             raise forms.ValidationError(f"This is not YAML: {broken}") from broken
+        except RecursionError as deep:
+            raise forms.ValidationError("This is nested deeper than any playbook.") from deep
         except ValidationError as wrong:
             raise forms.ValidationError([_placed(error) for error in wrong.errors()]) from wrong
         return value  # type: ignore[no-any-return]
@@ -187,15 +189,23 @@ class PolicyForm(ReasonForm):
         cleaned: dict[str, Any] = super().clean() or {}
         if self.errors:
             return cleaned
+        text = {name: value for name, value in self.text.items() if name != "condition"}
         try:
             documents.PolicyDocument.model_validate(
-                {"kind": "policy", "slug": cleaned.get("slug"), "label": cleaned.get("label"), **self.text}
+                {"kind": "policy", "slug": cleaned.get("slug"), "label": cleaned.get("label"), **text}
+                | {"when": cleaned.get("condition")}
             )
         except ValidationError as wrong:
             for error in wrong.errors():
-                name = str(error["loc"][0]) if error["loc"] else ""
-                self.add_error(name if name in self.fields else None, _placed(error))
+                self._add(str(error["loc"][0]) if error["loc"] else "", _placed(error))
+            return cleaned
+        for where, texts in policy_actions.objections(policy_actions.PolicyText(**self.text)).items():
+            self._add(where.partition(".")[0], f"{where}: {' '.join(texts)}")
         return cleaned
+
+    def _add(self, name: str, message: str) -> None:
+        field = {"when": "condition"}.get(name, name)
+        self.add_error(field if field in self.fields else None, message)
 
 
 @admin.register(Policy)

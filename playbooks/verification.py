@@ -28,15 +28,12 @@ def same(expected: Any, actual: Any) -> bool:
 
     Two texts are never read as numbers: case 00012944 is not case 12944.
     """
-    if expected == actual:
+    if isinstance(expected, bool) or isinstance(actual, bool):
+        # To Python True is 1; to a business record it is not.
+        return expected is actual
+    if expected == actual or (expected in (None, "") and actual in (None, "")):
         return True
-    if expected in (None, "") and actual in (None, ""):
-        return True
-    if (
-        isinstance(expected, bool)
-        or isinstance(actual, bool)
-        or (isinstance(expected, str) and isinstance(actual, str))
-    ):
+    if isinstance(expected, str) and isinstance(actual, str):
         return False
     left, right = _number(expected), _number(actual)
     if left is not None and right is not None:

@@ -1,5 +1,6 @@
 """A running demo with its simulator, and people at browsers in front of it."""
 
+import contextlib
 import os
 import re
 import socket
@@ -49,12 +50,12 @@ class Demo:
 
     def approval(self, page: Page, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Return a pending request that fits, waiting while the stream brings one."""
-        for _ in range(90):
+        for _ in range(180):
             found = [one for one in self.get("approvals/", state="pending", page_size=200)["results"] if fits(one)]
             if found:
                 return dict(found[-1])
             page.wait_for_timeout(1_000)
-        raise AssertionError("No such approval was asked within 90 seconds.")
+        raise AssertionError("No such approval was asked within three minutes.")
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +69,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         said = wait_for_ready(process, folder / "log")
-        yield Demo(said["url"], said["password"], said["token"], f"http://127.0.0.1:{port + 1}")
+        started = Demo(said["url"], said["password"], said["token"], f"http://127.0.0.1:{port + 1}")
+        wait_for_incidents(started, process)
+        yield started
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -101,6 +104,16 @@ def wait_for_ready(process: "subprocess.Popen[bytes]", log: Path) -> dict[str, s
             continue
         break
     raise AssertionError(f"The demo did not start:\n{log.read_text()[-3000:]}")
+
+
+def wait_for_incidents(demo: Demo, process: "subprocess.Popen[bytes]") -> None:
+    """Return once the stream has brought a handful, so that every list has rows."""
+    for _ in range(120):
+        if len(demo.get("incidents/", page_size=5)["results"]) == 5:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.5)
+    raise AssertionError("The stream brought no incidents within a minute.")
 
 
 @pytest.fixture(scope="session")

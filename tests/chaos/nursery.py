@@ -1,4 +1,4 @@
-"""A process that raises workers for a test to kill: started as ``python -m tests.chaos.nursery``, told what to do by lines.
+"""A process that raises workers for a test to kill: ``python -m tests.chaos.nursery``, told what to do by lines.
 
 It loads Django once and forks: a new worker stands in milliseconds, so that kills fall into work and not into imports.
 Each worker is a process of its own, with connections of its own, and dies by SIGKILL like any other.
@@ -54,7 +54,8 @@ def _writes(number: int, order: str, invoice: str, case: str) -> list[Any]:
     credit = ("fo", "invoice.credit", {"company": "demf", "invoice": invoice, "reason": "doubled"})
     release = ("fo", "hold.release", {"company": "demf", "order": order, "reason": "paid"})
     comment = ("crm", "case.comment", {"case": case, "text": "Mended."})
-    return [[charge], [credit], [release], [credit, comment]][number % 4]
+    kinds: list[list[Any]] = [[charge], [credit], [release], [credit, comment]]
+    return kinds[number % 4]
 
 
 def work(seed: int) -> None:

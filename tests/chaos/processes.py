@@ -1,4 +1,4 @@
-"""Real processes for a test, all of them its own: a simulator, a nursery of workers, Celery; ended by number, one by one."""
+"""Real processes for a test, all of them its own: a simulator, a nursery of workers, Celery; ended one by one."""
 
 import json
 import os

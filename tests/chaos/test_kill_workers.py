@@ -27,7 +27,7 @@ def killed_now_and_then(raised: Nursery, rng: random.Random, kills: list[float])
 
 
 def drained(raised: Nursery) -> bool:
-    return raised.ask("report")["busy"] == 0
+    return bool(raised.ask("report")["busy"] == 0)
 
 
 def lay_siege(folder: Path, database: str, faults: dict[str, float]) -> tuple[dict, list[dict], int]:

@@ -1,4 +1,4 @@
-"""The broker forgets everything, again and again, and Celery workers are killed: rows are the queue, so nothing is lost."""
+"""The broker forgets everything, again and again, and workers are killed: rows are the queue, so nothing is lost."""
 
 import os
 import random

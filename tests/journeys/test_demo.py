@@ -55,14 +55,12 @@ class Demo:
 
     def start(self) -> float:
         """Start it and wait for its ready line; return the seconds that took."""
-        began = time.monotonic()
+        began, earlier = time.monotonic(), len(self.lines()) if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "demo"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
-        line = self.until(
-            lambda: re.findall(r"^ready (\S+) user=admin password=(\S+) token=(\S+)$", self.text(), re.MULTILINE)
-        )
+        line = self.until(lambda: (lines := self.lines()) and len(lines) > earlier and lines)
         url, password, token = line[-1]
         self.ready = {"url": url, "password": password, "token": token}
         self.close()
@@ -76,6 +74,10 @@ class Demo:
             if client is not None:
                 client.close()
         self.others.clear()
+
+    def lines(self) -> list[tuple[str, str, str]]:
+        """The ready lines that it has printed, one for each start."""
+        return re.findall(r"^ready (\S+) user=admin password=(\S+) token=(\S+)$", self.text(), re.MULTILINE)
 
     def text(self) -> str:
         """What it has printed."""

@@ -70,9 +70,7 @@ def make_mend(*steps: dict[str, Any], slug: str = "mend", **definition: Any) -> 
     return make_playbook(list(steps) or [STEP], slug=slug, **definition)
 
 
-def make_policy(
-    condition: str = "true", verdict: str = "block", slug: str = "rule", **changes: Any
-) -> PolicyVersion:
+def make_policy(condition: str = "true", verdict: str = "block", slug: str = "rule", **changes: Any) -> PolicyVersion:
     """An active policy over every write."""
     policy, _ = Policy.objects.get_or_create(slug=slug, defaults={"label": slug})
     number = policy.versions.count() + 1

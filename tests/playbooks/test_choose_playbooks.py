@@ -41,7 +41,9 @@ def offered_case() -> tuple[Incident, Any, list[PlaybookVersion]]:
 
 
 def say(cause: Any, text: str, verdict: str = "holds") -> None:
-    Statement.objects.create(root_cause=cause, number=cause.statements.count() + 1, text=text, grade="observed", verdict=verdict)
+    Statement.objects.create(
+        root_cause=cause, number=cause.statements.count() + 1, text=text, grade="observed", verdict=verdict
+    )
 
 
 def called(name: str = "waive_freight", arguments: Any = None, **more: Any) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def test_a_plan_is_made_although_the_model_babbles(world, model):
 def _values(rng: random.Random) -> Any:
     """A value that nobody offered, or that only looks like one that was."""
     wild: list[Callable[[], Any]] = [
-        lambda: rng.choice(["84.0", "84,00", " 84.00", "84.00\u0000", "８４.00", "90.00 EUR", "1e6", "-84.00", INJECTION]),
+        lambda: rng.choice(["84.0", "84,00", " 84.00", "84.00\u0000", "８４.00", "90.00 EUR", "1e6", INJECTION]),
         lambda: rng.choice([84.0, 90, 3, 0, -1, 1.5, 10**30, float("inf")]),
         lambda: rng.choice([None, [], {}, [1], {"amount": "84.00"}, ["84.00"]]),
         lambda: rng.choice([True, False, "true", "yes", 1, "1", 2.5]),
@@ -220,7 +222,9 @@ def _hostile(rng: random.Random) -> dict[str, Any]:
     text = json.dumps(given)
     if rng.random() < 0.15:
         text = text[: rng.randrange(len(text) + 1)] + rng.choice(["", "}", "]", "//"])
-    calls = [{"id": "c", "name": rng.choice(names), "arguments": text} for _ in range(rng.choice([0, 1, 1, 1, 1, 1, 2]))]
+    calls = [
+        {"id": "c", "name": rng.choice(names), "arguments": text} for _ in range(rng.choice([0, 1, 1, 1, 1, 1, 2]))
+    ]
     return {"tool_calls": calls, "model": rng.choice(["small", "built-in", INJECTION]), "content": INJECTION}
 
 
@@ -276,7 +280,16 @@ def test_the_prompt_holds_the_statements_and_nothing_else_from_outside(world, mo
 
     sent = json.dumps(model.requests[0], ensure_ascii=False)
     assert "112.00 was charged" in sent
-    for hidden in (SECRET, "simulator", "http", "evil", "SO-SECRET-KEY", "two deliveries", "title from a mail", world.url):
+    for hidden in (
+        SECRET,
+        "simulator",
+        "http",
+        "evil",
+        "SO-SECRET-KEY",
+        "two deliveries",
+        "title from a mail",
+        world.url,
+    ):
         assert hidden not in sent, hidden
 
 

@@ -66,8 +66,8 @@ def test_letters_of_one_cause_are_one_group(world):
     first = closed_period(world)[2]
     invoice = {"InvoiceCustomerAccountNumber": "DE-001", "CurrencyCode": "EUR", "TotalInvoiceAmount": 5.0}
     world.plant(
-        "fo", "SalesInvoiceHeadersV2", dataAreaId="demf", InvoiceNumber="INV-2", RemainingAmount=5.0, CreditedAmount=0.0,
-        CreditNoteNumber="", **invoice,
+        "fo", "SalesInvoiceHeadersV2", dataAreaId="demf", InvoiceNumber="INV-2", CreditNoteNumber="",
+        RemainingAmount=5.0, CreditedAmount=0.0, **invoice,
     )  # fmt: skip
     other = make_incident()
     begin(make_plan(world, other, (CREDIT[0], CREDIT[1], {**CREDIT[2], "invoice": "INV-2"})))
@@ -167,7 +167,7 @@ def test_a_poisoned_letter_is_replayed_three_times_and_then_needs_a_person(world
 
 
 def test_what_the_target_refused_is_escalated_and_not_sent_again(world):
-    incident, _, letter = closed_period(world)
+    _, _, letter = closed_period(world)
     sent = len(world.requests())
 
     cooled_down()
@@ -198,7 +198,7 @@ def test_a_letter_that_cannot_be_replayed_is_escalated_with_the_reason_and_stops
 
 
 def test_a_resolved_letter_ends_its_execution_and_frees_the_lane_for_the_next(world, operator):
-    incident, execution, letter = locked(world)
+    _, execution, letter = locked(world)
     waiting = make_incident(entity_key="SO-1b")
     begin(make_plan(world, waiting, CHARGED))
     loop.advance(waiting.pk)
@@ -248,7 +248,7 @@ def test_a_letter_is_dealt_with_once(world, operator):
 
 
 def test_a_replay_while_its_execution_still_runs_is_refused_whole(world, operator):
-    incident, execution, letter = locked(world)
+    _, execution, letter = locked(world)
     Execution.objects.filter(pk=execution.pk).update(state=ExecutionState.RUNNING)
 
     with pytest.raises(Refusal):
@@ -285,13 +285,6 @@ def test_only_operators_deal_with_letters(world, viewer):
         actions.replay_by(letter, by=viewer)
     with pytest.raises(NotAllowed):
         actions.resolve(letter, by=viewer, resolution="x")
-
-
-def test_a_letter_is_never_closed_as_waiting(world):
-    _, _, letter = locked(world)
-
-    with pytest.raises(Invalid):
-        deadletters.close(letter, DeadLetter.State.WAITING, actor="x")
 
 
 def test_letters_are_all_accounted_for(world, operator):

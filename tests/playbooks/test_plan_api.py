@@ -27,7 +27,6 @@ def asked(**changes: Any) -> tuple[Incident, Plan]:
     return incident, live_plan(incident)
 
 
-
 def carried_out(world: World, *writes: Any) -> Execution:
     incident = make_incident()
     execution = begin(make_plan(world, incident, *writes))
@@ -103,7 +102,7 @@ def test_an_execution_shows_attempts_and_what_was_read_back(world, api, viewer):
 
 
 def test_a_replan_is_asked_for_and_the_old_question_is_void(world, api, operator):
-    incident, plan = asked()
+    incident, _ = asked()
 
     response = api(operator).post(f"/api/v1/incidents/{incident.pk}/replan/", {"reason": "fresh figures"})
 
@@ -135,9 +134,7 @@ def test_a_replan_of_what_is_over_is_a_conflict_with_a_reason(world, api, operat
 def test_an_edit_answers_the_new_plan(world, api, operator):
     _, plan = asked()
 
-    response = api(operator).post(
-        f"/api/v1/plans/{plan.pk}/edit/", {"playbook": "mend", "slots": {"amount": "90.00"}}
-    )
+    response = api(operator).post(f"/api/v1/plans/{plan.pk}/edit/", {"playbook": "mend", "slots": {"amount": "90.00"}})
 
     assert response.status_code == 200
     assert (response.json()["state"], response.json()["digest"] != plan.digest) == ("asked", True)
@@ -343,9 +340,7 @@ def test_letters_of_other_units_are_neither_listed_nor_counted(world, api):
 def test_a_body_that_cannot_be_read_is_a_problem_and_not_a_fault(world, api, operator, body):
     execution = carried_out(world, CHARGED)
 
-    response = api(operator).post(
-        f"/api/v1/executions/{execution.pk}/rollback/", body, content_type="application/json"
-    )
+    response = api(operator).post(f"/api/v1/executions/{execution.pk}/rollback/", body, content_type="application/json")
 
     assert response.status_code == 400
     assert Execution.objects.count() == 1

@@ -122,7 +122,12 @@ def test_letters_are_looked_at_once_a_turn(monkeypatch):
     looked: list[int] = []
     noon = db_now()
     monkeypatch.setattr(slots, "db_now", lambda: noon)
-    monkeypatch.setattr(actions, "after_cooldown", lambda: looked.append(1) or 7)
+
+    def look() -> int:
+        looked.append(1)
+        return 7
+
+    monkeypatch.setattr(actions, "after_cooldown", look)
 
     counts = [tasks.sweep_dead_letters() for _ in range(3)]
 
