@@ -15,12 +15,18 @@ _BROKEN = re.compile("[\x00\ud800-\udfff]")
 
 def clean(value: Any) -> Any:
     """Return ``value`` without what one database would take and the other refuse: NUL and half characters."""
+    # Python writes both as escapes: where neither stands in its text, there is no need to walk.
+    text = repr(value)
+    return _cleaned(value) if "\\x00" in text or "\\ud" in text else value
+
+
+def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return _BROKEN.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {clean(name): clean(part) for name, part in value.items()}
+        return {_cleaned(name): _cleaned(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [clean(part) for part in value]
+        return [_cleaned(part) for part in value]
     return value
 
 

@@ -11,6 +11,8 @@ from incidents.models import Evidence, Incident, Queue
 from incidents.moves import change
 from incidents.states import SEVERITY_ORDER, Severity
 
+FIRST_LOOK = "Sized up from its signals; the records are not read yet."
+
 
 def triage(incident: Incident, *, actor: str) -> None:
     """Set severity, title, domain, amounts, revenue at risk and queue, each with its reason.
@@ -48,7 +50,10 @@ def _severity(rules: list[SeverityRule], variables: dict[str, Any]) -> tuple[Sev
     for rule in rules:
         try:
             if compile_expression(rule.when).holds(variables):
-                return rule.severity, render(rule.because, variables)
+                because = render(rule.because, variables)
+                # What the sentence speaks of is only known once the records have been read.
+                told = because if because.count("?") == rule.because.count("?") else FIRST_LOOK
+                return rule.severity, told
         except ExpressionFailed:
             continue  # what the rule needs is not known (yet)
     return Severity.MEDIUM, "No rule calls for more or less than medium."

@@ -82,7 +82,7 @@ def test_texts_longer_than_their_columns_are_cut():
     ]
 
 
-def test_many_lines_are_entered_in_order_with_three_statements():
+def test_many_lines_are_entered_in_order_with_three_statements_at_most():
     lines = [Line(f"signal.{number}", "system:intake") for number in range(500)]
 
     with (
@@ -95,6 +95,15 @@ def test_many_lines_are_entered_in_order_with_three_statements():
 
     assert [entry.verb for entry in Entry.objects.order_by("n")] == [line.verb for line in lines[:50]]
     assert len(queries) == 3
+
+
+def test_one_line_takes_one_statement_fewer_where_the_database_can():
+    make_entry()
+
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        record_all([Line("signal.1", "system:intake")])
+
+    assert len(queries) == (2 if connection.vendor == "postgresql" else 3)
 
 
 def test_no_lines_need_nothing():

@@ -14,8 +14,10 @@ DECLARED = {"sla_penalty": 75.0, "write_off_share": 0.05, "regulatory": 120.0, "
 
 def of_kind(**definition):
     incident = make_incident(revenue_at_risk=Decimal("1250.00"), currency="EUR")
-    ExceptionKind.objects.filter(pk=incident.kind_id).update(definition={"title": "Freight", **definition})
-    incident.kind.refresh_from_db()
+    kind = ExceptionKind.objects.get(code=incident.code)
+    kind.definition = {"title": "Freight", **definition}
+    kind.save()
+    incident.kind = kind
     return incident
 
 

@@ -66,7 +66,7 @@ def make_connections() -> None:
 
 
 def make_playbook(slug: str = "credit-duplicate-invoice", **definition: Any) -> PlaybookVersion:
-    """The playbook that credits the second invoice, in its active version; made once, with these changes of its text."""
+    """The playbook that credits the second invoice, in its active version; made once, with these changes."""
     text = {**TEXT, **definition}
     values = {"label": "Credit duplicate invoice", "kind_code": "duplicate_invoice"}
     playbook, _ = Playbook.objects.get_or_create(slug=slug, defaults=values)

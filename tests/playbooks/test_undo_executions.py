@@ -9,11 +9,17 @@ from approvals.models import ApprovalRequest
 from audit.errors import Invalid, NotAllowed
 from audit.models import Entry
 from incidents.states import Status
-from playbooks import actions, executions
+from playbooks import actions, engine, executions
 from playbooks.models import Execution
 from playbooks.states import ExecutionState, StepState
 from tests.playbooks.driving import Crash, begin, die_and_come_back, drive, states
 from tests.playbooks.world import CHARGED, CLOSE, COMMENT, CREDIT, PRICE, WRITES, World, make_incident, make_plan
+
+
+@pytest.fixture
+def people(operator, approver):
+    """Who asks for an undo, and who agrees to it."""
+    return operator, approver
 
 
 def mended(world: World, *writes):
@@ -152,9 +158,8 @@ def test_a_record_that_someone_changed_after_the_mend_is_not_overwritten_by_the_
 @pytest.mark.chaos
 @pytest.mark.parametrize("fault", ["fail_before", "commit_then_reset"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_a_death_in_the_middle_of_an_undo_leaves_one_undo(world, operator, approver, monkeypatch, fault, write):
-    from playbooks import engine
-
+def test_a_death_in_the_middle_of_an_undo_leaves_one_undo(world, people, monkeypatch, fault, write):
+    operator, approver = people
     incident, execution = mended(world, write)
     back = actions.roll_back(execution, by=operator, reason="wrong")
     if back.approval_id:
