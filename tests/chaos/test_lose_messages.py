@@ -67,7 +67,7 @@ def test_a_broker_that_forgets_everything_and_workers_that_die_lose_nothing(tmp_
         simulated.trouble("commit_then_reset", 0.1, SEED)
         workers = stack.enter_context(celery(env, tmp_path))
         while flushed < FLUSHES:
-            time.sleep(rng.uniform(0.3, 1.2))
+            time.sleep(rng.uniform(0.2, 0.6))
             redis.flushdb()
             flushed += 1
             if flushed in (8, 13, 18):

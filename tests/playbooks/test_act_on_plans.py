@@ -24,7 +24,6 @@ CHOICE: dict[str, Any] = {
     "slots": {"amount": {"values": ["84.00", "90.00"], "default": "'84.00'"}},
     "autonomy": None,
 }
-NINETY = {"amount": "90.00"}
 SLOTTED = {**STEP, "arguments": {**STEP["arguments"], "amount": "slots.amount"}}
 
 
