@@ -11,6 +11,7 @@ from audit.access import remember_roles
 from audit.clock import as_utc
 from audit.models import ApiToken, Scope
 from audit.plainrows import build, columns, names
+from audit.prepared import fetch_one
 
 _TIME = {"postgresql": "clock_timestamp()", "sqlite": "STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f', 'NOW')"}
 # As JSON, since a group may have any name: one with a comma in it must not become two.
@@ -20,9 +21,7 @@ _SCOPE = User._meta.get_field("scope")
 
 def find(digest: str) -> tuple[ApiToken, Any] | None:
     """Return the token of this digest, with user, scope and roles at hand, and the database's time of the look."""
-    with connection.cursor() as cursor:
-        cursor.execute(_statement(connection.vendor), [digest])
-        row = cursor.fetchone()
+    row = fetch_one(_statement(connection.vendor), [digest])
     if row is None:
         return None
     first, second = len(names(ApiToken)), len(names(ApiToken)) + len(names(User))

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 
 from audit.clock import as_utc
+from audit.prepared import fetch_one
 from incidents import rows
 from incidents.fingerprints import Fingerprint
 from incidents.models import Evidence, Signal
@@ -54,9 +55,7 @@ def _wanted(given: NormalSignal, print_: Fingerprint, kind_source: str) -> list[
 
 def _step_by_step(given: NormalSignal, print_: Fingerprint, wanted: list[Any]) -> Signal | None:
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_FOR_SQLITE, wanted)
-            found = cursor.fetchone()
+        found = fetch_one(_FOR_SQLITE, wanted)
         if found is None:
             return None
         incident, unit, region, now = found
@@ -72,9 +71,8 @@ def _at_once(given: NormalSignal, print_: Fingerprint, wanted: list[Any]) -> Sig
     texts = [rows.as_json(one) for one in (row, evidence_row(row))]
     # Inside a transaction of somebody else's a refused insert must not take everything with it.
     around: AbstractContextManager[Any] = transaction.atomic() if connection.in_atomic_block else nullcontext()
-    with around, connection.cursor() as cursor:
-        cursor.execute(_statement(), [*wanted, *texts])
-        found = cursor.fetchone()
+    with around:
+        found = fetch_one(_statement(), [*wanted, *texts])
     if found is None:
         return None
     row.pk, row.incident_id, row.business_unit, row.region, now = found

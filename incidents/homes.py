@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from audit.clock import as_utc
+from audit.prepared import fetch_one
 from incidents import rows
 from incidents.briefs import brief
 from incidents.expressions import render
@@ -134,9 +135,8 @@ def look(names: list[tuple[str, str]], fingerprints: set[str]) -> tuple[datetime
         prints = "{" + ",".join(sorted(fingerprints)) + "}"  # an array of hexadecimal digests
     else:
         prints = json.dumps(sorted(fingerprints))
-    with connection.cursor() as cursor:
-        cursor.execute(_LOOKS[connection.vendor], [json.dumps(names), prints])
-        now, kept, candidates = cursor.fetchone()
+    found = fetch_one(_LOOKS[connection.vendor], [json.dumps(names), prints])
+    now, kept, candidates = found or (None, None, None)
     return as_utc(now), _numbers(kept), _numbers(candidates)
 
 

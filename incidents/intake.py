@@ -19,6 +19,9 @@ from incidents.signals import incident_due
 
 __all__ = ["Accepted", "NormalSignal", "accept", "accept_many"]
 ATTEMPTS = 30
+_TURN = 0x676F6C64  # names our lock among the advisory locks of the database
+_SHARED = "SELECT pg_advisory_xact_lock_shared(%s)"
+_ALONE = "SELECT pg_advisory_xact_lock(%s)"
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,22 @@ def _take_all(items: list[_Item], actor: str) -> list[Accepted]:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
+                _take_turns(items, attempt)
                 return _take(items, actor)
         except (IntegrityError, OperationalError) as error:
             if attempt == ATTEMPTS or not _lost_a_race(error):
                 raise
     raise AssertionError("unreachable")
+
+
+def _take_turns(items: list[_Item], attempt: int) -> None:
+    """Let batches run side by side until one loses a race: it then runs alone.
+
+    Without this, many batches that open the same problems at once would make each other start over again and again.
+    """
+    if len(items) > 1 and connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_SHARED if attempt == 1 else _ALONE, [_TURN])
 
 
 def _lost_a_race(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from django.db import connection
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from audit.prepared import fetch_all
 from audit.proofs import canonical
 from incidents.expressions import compile_expression, slots
 from incidents.models import ExceptionKind
@@ -285,13 +286,16 @@ def in_brief(codes: Iterable[str]) -> dict[str, KindInBrief]:
     if not wanted:
         return {}
     # Both databases cut the two small pieces out of the definition, so that the rest is not read for every signal.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, code, label, domain, enabled, definition -> 'fingerprint', definition ->> 'title' "  # noqa: S608
-            f"FROM incidents_exceptionkind WHERE code IN ({', '.join(['%s'] * len(wanted))})",
-            wanted,
-        )
-        found = cursor.fetchall()
+    statement = (
+        "SELECT id, code, label, domain, enabled, definition -> 'fingerprint', definition ->> 'title' "  # noqa: S608
+        f"FROM incidents_exceptionkind WHERE code IN ({', '.join(['%s'] * len(wanted))})"
+    )
+    if len(wanted) == 1:
+        found = fetch_all(statement, wanted)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, wanted)
+            found = cursor.fetchall()
     kinds = {
         code: KindInBrief(pk, code, label, domain, bool(enabled), _chosen(chosen), title or "", chosen or "")
         for pk, code, label, domain, enabled, chosen, title in found

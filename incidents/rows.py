@@ -13,6 +13,8 @@ from typing import Any
 
 from django.db import connection, models
 
+from audit.prepared import fetch_one
+
 
 def insert(rows: Sequence[models.Model]) -> None:
     """Insert unsaved rows of one model in the order given, and set their keys. Raises ``IntegrityError`` as usual."""
@@ -39,10 +41,8 @@ def insert_together(linked: Sequence[Linked]) -> None:
     In ``linked`` the first row is called r0 in SQL, the next r1 and so on, with their keys. Raises ``IntegrityError``.
     """
     shape = tuple((type(row), tuple(links.items())) for row, links in linked)
-    with connection.cursor() as cursor:
-        cursor.execute(_together(shape), [as_json(row) for row, _ in linked])
-        keys = cursor.fetchone()
-    for (row, _), key in zip(linked, keys, strict=True):
+    keys = fetch_one(_together(shape), [as_json(row) for row, _ in linked])
+    for (row, _), key in zip(linked, keys or (), strict=True):
         row.pk = key
         row._state.adding, row._state.db = False, connection.alias  # noqa: SLF001 - as bulk_create does
 

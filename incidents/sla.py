@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from audit.clock import db_now
 from audit.plainrows import build, columns, names
+from audit.prepared import fetch_all
 from incidents import rows
 from incidents.briefs import brief, note
 from incidents.calendars import NeverOpen, add_business_minutes, business_minutes_between
@@ -60,17 +61,16 @@ def targets(policy: SlaPolicy, severity: str, start: datetime) -> Targets:
 def _policies() -> list[SlaPolicy]:
     """Return the policies in force with their calendars, the most important first: read at every opening."""
     found = []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {columns(SlaPolicy, 'p')}, {columns(Calendar, 'c')} FROM incidents_slapolicy p "  # noqa: S608 - own names only
-            "JOIN incidents_calendar c ON c.id = p.calendar_id WHERE p.enabled ORDER BY p.priority, p.slug"
-        )
-        for row in cursor.fetchall():
-            width = len(names(SlaPolicy))
-            policy, calendar = build(SlaPolicy, row[:width]), build(Calendar, row[width:])
-            if policy is not None and calendar is not None:
-                policy.calendar = calendar
-                found.append(policy)
+    read = fetch_all(
+        f"SELECT {columns(SlaPolicy, 'p')}, {columns(Calendar, 'c')} FROM incidents_slapolicy p "  # noqa: S608 - own names only
+        "JOIN incidents_calendar c ON c.id = p.calendar_id WHERE p.enabled ORDER BY p.priority, p.slug"
+    )
+    width = len(names(SlaPolicy))
+    for row in read:
+        policy, calendar = build(SlaPolicy, row[:width]), build(Calendar, row[width:])
+        if policy is not None and calendar is not None:
+            policy.calendar = calendar
+            found.append(policy)
     return found
 
 

@@ -1,7 +1,10 @@
 """``python -m tests.benchmarks``: measure every stage on every database, print one table, write bench.json."""
 
+import argparse
 import re
 import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from tests.benchmarks import loop, pages, signals
@@ -34,8 +37,29 @@ def measure(database: str, report: Report) -> None:
             loop.measure(installed, database, report)
 
 
-def main() -> int:
-    report = Report(Sizes())
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; the numbers of the dose come from the environment."""
+    sizes = Sizes()
+    dose = [f"BENCH_{one.name.upper()}={_shown(getattr(sizes, one.name))}" for one in fields(sizes)]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Measure an installation from outside over HTTP; print a table and write it as JSON.",
+        epilog="The dose comes from the environment, now: " + " ".join(dose),
+    )
+    parser.add_argument("--databases", default=",".join(sizes.databases), help="of sqlite,postgresql (%(default)s)")
+    parser.add_argument("--stages", default=",".join(sizes.stages), help="of signals,pages,loop (%(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where to write (%(default)s)")
+    return parser.parse_args(given)
+
+
+def _shown(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    wanted = arguments(given)
+    sizes = replace(Sizes(), databases=tuple(wanted.databases.split(",")), stages=tuple(wanted.stages.split(",")))
+    report = Report(sizes)
     failed = ""
     for database in report.sizes.databases:
         print(f"{database} ...", flush=True)
@@ -44,7 +68,7 @@ def main() -> int:
         except (DidNotStart, signals.WrongAnswer) as problem:
             failed += f"\n{database}: {problem}"
     print("\n" + report.table())
-    report.write(Path("bench.json"))
+    report.write(wanted.output)
     if failed:
         print(failed, file=sys.stderr)
     return 1 if failed else 0

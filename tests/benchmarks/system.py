@@ -18,13 +18,14 @@ from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+import redis
 
 from tests.benchmarks.client import Connection, Request, Unanswered
 from tests.benchmarks.sizes import Sizes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
-QUEUES = "loop,intake,sweeps"
+_CLAIM = "goldseam-bench"
 
 
 class DidNotStart(Exception):
@@ -49,10 +50,32 @@ def database(name: str, folder: Path) -> Iterator[str]:
             connection.execute(f'drop database "{own}" with (force)')
 
 
-def broker() -> str:
-    """The broker of this machine under a number of its own, so that no other worker hears these bells."""
+@contextlib.contextmanager
+def broker() -> Iterator[str]:
+    """Claim an empty database of the Redis server and empty it afterwards: what is in it then is all of our making."""
     url = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
-    return re.sub(r"(rediss?://[^/]+)(/\d+)?$", r"\1/15", url)
+    if not url.startswith("redis"):
+        raise DidNotStart("CELERY_BROKER_URL must name a Redis server.")
+    for number in range(15, 0, -1):
+        own = re.sub(r"(rediss?://[^/]+)(/\d*)?$", rf"\1/{number}", url)
+        with contextlib.closing(redis.Redis.from_url(own)) as server:
+            if not _claimed(server):
+                continue
+            try:
+                yield own
+            finally:
+                server.flushdb()
+            return
+    raise DidNotStart(f"Every database from 1 to 15 of {url} holds something; empty one.")
+
+
+def _claimed(server: "redis.Redis") -> bool:
+    try:
+        return server.dbsize() == 0 and bool(server.set(_CLAIM, os.getpid(), nx=True))
+    except redis.ConnectionError as error:
+        raise DidNotStart(f"Redis does not answer: {error}") from error
+    except redis.ResponseError:
+        return False  # this server has fewer databases
 
 
 def free_port() -> int:
@@ -90,14 +113,14 @@ class Process:
 class Installation:
     """One Goldseam on one database, as production runs it: processes that only share rows and a broker."""
 
-    def __init__(self, url: str, folder: Path, sizes: Sizes) -> None:
+    def __init__(self, url: str, bells: str, folder: Path, sizes: Sizes) -> None:
         self.folder, self.sizes = folder, sizes
         self.port = free_port()
         self.processes: list[Process] = []
         self.environment = {
             **os.environ,
             "DATABASE_URL": url,
-            "CELERY_BROKER_URL": broker(),
+            "CELERY_BROKER_URL": bells,
             "DATA_DIR": str(folder),
             "ENVIRONMENT": "dev",
             "PORT": str(self.port),
@@ -112,9 +135,6 @@ class Installation:
     ) -> None:
         for process in reversed(self.processes):
             process.end()
-        # The bells of a run must not ring in the next one.
-        with contextlib.suppress(subprocess.CalledProcessError):
-            self.run(str(BIN / "celery"), "-A", "config", "purge", "-f", "-Q", QUEUES)
 
     def manage(self, *arguments: str) -> str:
         """Run one management command to its end and return what it printed."""
@@ -176,6 +196,7 @@ def installation(name: str, sizes: Sizes) -> Iterator[Installation]:
     with (
         tempfile.TemporaryDirectory(prefix="goldseam-bench-") as folder,
         database(name, Path(folder)) as url,
-        Installation(url, Path(folder), sizes) as installed,
+        broker() as bells,
+        Installation(url, bells, Path(folder), sizes) as installed,
     ):
         yield installed
