@@ -51,16 +51,19 @@ class Command(BaseCommand):
         os._exit(0)
 
     def _serve(self, server: Any, ready: str) -> None:
-        stopping = threading.Thread(target=server.stop, name="stop", daemon=True)
+        asked = threading.Event()
 
         def stop(number: int, frame: FrameType | None) -> None:
-            if stopping.ident is None:
-                stopping.start()
+            asked.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         server.start()
+        # Beside this thread: a browser that keeps its connection open must not keep the process alive.
+        threading.Thread(target=server.serve, name="web", daemon=True).start()
         self.stdout.write(ready)
         self.stdout.flush()
-        server.serve()
+        asked.wait()
+        stopping = threading.Thread(target=server.stop, name="stop", daemon=True)
+        stopping.start()
         stopping.join(timeout=PATIENCE_SECONDS)
