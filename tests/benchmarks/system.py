@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import redis
 
 from tests.benchmarks.client import Connection, Request, Unanswered
 from tests.benchmarks.sizes import Sizes
+from tests.ports import free_pair
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -78,17 +78,6 @@ def _claimed(server: "redis.Redis") -> bool:
         return False  # this server has fewer databases
 
 
-def free_port() -> int:
-    """A port that nobody uses, with a free one after it (the simulator's)."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                second.bind(("127.0.0.1", port + 1))
-                return port
-
-
 @dataclass
 class Process:
     """One process of ours with its log."""
@@ -115,7 +104,7 @@ class Installation:
 
     def __init__(self, url: str, bells: str, folder: Path, sizes: Sizes) -> None:
         self.folder, self.sizes = folder, sizes
-        self.port = free_port()
+        self.port = free_pair()
         self.processes: list[Process] = []
         self.environment = {
             **os.environ,

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,28 +15,17 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.ports import free_pair
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 150.0  # seconds; on an idle machine it takes about thirty
-
-
-def free_port() -> int:
-    """A port whose neighbour is free too: the simulator serves on the next one."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 class Demo:
     """A running demo, seen through its API and the simulator's ledger."""
 
     def __init__(self, folder: Path) -> None:
-        self.port, self.folder = free_port(), folder
+        self.port, self.folder = free_pair(), folder
         names = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")}
         self.environment = {
             **names,
