@@ -134,7 +134,7 @@ def test_a_broker_that_nobody_answers_for_is_told_by_the_kind_of_failure(client,
     settings.EMBEDDED = False
     # Celery lets the environment win over what an application says of its broker.
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
-    monkeypatch.setattr(health, "app", Celery("away", broker="redis://127.0.0.1:1/0"))
+    monkeypatch.setattr(health, "app", Celery("away", broker="redis://127.0.0.1:1/0", set_as_current=False))
 
     broker = ready(client)[2]["broker"]
 
