@@ -1,19 +1,16 @@
 """The approver's pages: what waits for me, exactly what is asked, yes or no, or let somebody else decide."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from approvals import actions
 from approvals.access import pending_for, person_of, taker_named, why_not
+from approvals.cards import card
 from approvals.models import ApprovalRequest, Decision
 from approvals.seats import visible_to
 from approvals.states import State
@@ -42,7 +39,7 @@ def approval(request: HttpRequest, pk: int) -> HttpResponse:
     """Show exactly what is asked, why, of whom, and who has answered."""
     found = get_object_or_404(visible_to(person_of(request.user)), pk=pk)
     decisions = found.decisions.select_related("person", "on_behalf_of")
-    context = {"approval": found, "card": card(found, person_of(request.user)), "decisions": decisions}
+    context = {"approval": found, "card": card(found, why_not(found, person_of(request.user))), "decisions": decisions}
     return render(request, "approvals/detail.html", context)
 
 
@@ -76,24 +73,6 @@ def delegate(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.success(request, f"{taker.get_username()} can decide this on your behalf now.")
     return redirect(_back(request, found))
-
-
-def card(approval: ApprovalRequest, user: User) -> dict[str, Any]:
-    """Return what the decision bar of a page needs: whether this person may decide, why not, and where to post it."""
-    refused = why_not(approval, user)
-    return {
-        "id": approval.pk,
-        "digest": approval.digest,
-        "asked_because": approval.asked_because,
-        "required": approval.required,
-        "given": approval.given,
-        "expires_at": approval.expires_at,
-        "can_decide": not refused,
-        "why_not": refused,
-        "approve_url": reverse("approval_approve", args=[approval.pk]),
-        "reject_url": reverse("approval_reject", args=[approval.pk]),
-        "delegate_url": reverse("approval_delegate", args=[approval.pk]),
-    }
 
 
 def _words(refusal: Refusal) -> str:

@@ -11,8 +11,8 @@ from approvals.access import pending_for
 from audit.access import has_role, roles_of
 from audit.roles import ROLES
 from playbooks import access
+from playbooks.console.needs import count_of
 from playbooks.models import DeadLetter
-from playbooks.needs import count_of
 
 # Pages ask again every few seconds, and so does every open tab.
 FRESH_SECONDS = 4

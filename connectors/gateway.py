@@ -33,6 +33,7 @@ from connectors.base import (
     Write,
     Written,
 )
+from connectors.comparison import same
 from connectors.models import Call, Connection, EmergencyStop
 from connectors.redaction import Redactor
 
@@ -142,11 +143,6 @@ def check(connection: Connection, *, actor: str) -> Health:
 def poll(connection: Connection, since: datetime | None, *, actor: str) -> list[Inbound]:
     """Ask a connection for news since ``since``. Raises ``ConnectorError``."""
     return _recorded(_Use(connection, "poll", "poll", actor), {}, lambda connector: connector.poll(since))[0]
-
-
-def same(left: Any, right: Any) -> bool:
-    """Tell whether two field values mean the same; nothing and an empty text do."""
-    return left == right or (left in (None, "") and right in (None, ""))
 
 
 def _write_only(operation: Operation) -> Write:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from approvals import actions as approvals
-from audit.clock import db_now
 from connectors import registry
 from connectors.base import Record, Write
 from connectors.models import Connection
 from playbooks import plans, policies
-from playbooks.models import Execution, Guardrail, StepRun
+from playbooks.models import Execution, StepRun
 
 
 def forbids(step_run: StepRun, records: Sequence[Record]) -> str:
@@ -53,20 +52,7 @@ def _blocked(step_run: StepRun, records: Sequence[Record]) -> str:
             subject="plan",
         )
     )
-    now = db_now()
-    Guardrail.objects.bulk_create(
-        Guardrail(
-            step=step,
-            policy_version_id=ruling.policy_version_id,
-            policy=ruling.policy,
-            version=ruling.version,
-            verdict=ruling.verdict,
-            reason=ruling.reason,
-            moment="run",
-            at=now,
-        )
-        for ruling in rulings
-    )
+    policies.keep(rulings, step, moment="run")
     refused = [
         f"{ruling.reason} ({ruling.policy} v{ruling.version})" for ruling in rulings if ruling.verdict == "block"
     ]

@@ -6,14 +6,14 @@ from typing import Any
 from django.db import transaction
 
 from approvals import actions as approvals
-from approvals.rules import Requirement, requirements_for
+from approvals.rules import Requirement
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Refusal
 from audit.proofs import digest
 from connectors import gateway, registry
 from connectors.base import Reversible, Write
-from playbooks import lanes, verification
+from playbooks import lanes, plans, verification
 from playbooks.effects import effect_key, with_key
 from playbooks.models import Execution, Plan, StepRun
 from playbooks.moves import move_execution
@@ -197,16 +197,7 @@ def _store(back: Execution, step_run: StepRun, undo: dict[str, Any], generation:
 
 
 def _needed(execution: Execution, *, financial: bool) -> list[Requirement]:
-    plan, incident = execution.plan, execution.incident
-    needed = requirements_for(
-        subject="rollback",
-        risk_tier=plan.risk_tier,
-        amount=plan.amount,
-        currency=plan.currency,
-        domain=incident.domain,
-        business_unit=incident.business_unit,
-        financial=financial,
-    )
+    needed = plans.by_rules(execution.plan, subject="rollback", financial=financial)
     if financial and not needed:
         because = "taking back a financial posting needs an approval of its own"
         needed = [Requirement("financial-rollback", 1, "approver", 1, because, 1440)]

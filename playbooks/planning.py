@@ -29,7 +29,7 @@ from incidents.models import Incident, RootCause
 from playbooks import chooser, plans, policies
 from playbooks.definitions import PlaybookDefinition, StepDefinition
 from playbooks.effects import EFFECT_KEY, plan_digest
-from playbooks.models import Guardrail, Plan, PlaybookVersion, Step
+from playbooks.models import Plan, PlaybookVersion, Step
 from playbooks.moves import hold
 from playbooks.plans import LIVE, MIXED, RISK_ORDER
 from playbooks.states import LIVE_EXECUTION
@@ -340,16 +340,4 @@ def _store_step(plan: Plan, number: int, drafted: Drafted) -> None:
         financial=operation.financial,
         lane=drafted.lane,
     )
-    now = db_now()
-    Guardrail.objects.bulk_create(
-        Guardrail(
-            step=step,
-            policy_version_id=ruling.policy_version_id,
-            policy=ruling.policy,
-            version=ruling.version,
-            verdict=ruling.verdict,
-            reason=ruling.reason,
-            at=now,
-        )
-        for ruling in drafted.rulings
-    )
+    policies.keep(drafted.rulings, step, moment="plan")

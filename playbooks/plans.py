@@ -10,8 +10,9 @@ from approvals.rules import Requirement, requirements_for
 from connectors.base import Reversible, Risk
 from incidents.evidence import facts
 from incidents.models import Incident
+from playbooks import policies
 from playbooks.definitions import Autonomy, PlaybookDefinition
-from playbooks.models import Guardrail, Plan, PolicyVersion
+from playbooks.models import Guardrail, Plan
 from playbooks.moves import hold, move_plan
 from playbooks.states import PlanState
 
@@ -44,24 +45,30 @@ def submit(plan: Plan, *, actor: str) -> PlanState:
 
 def requirements(plan: Plan) -> list[Requirement]:
     """Return who must agree: what the approval rules ask, and one approver for each policy that asks."""
-    incident = plan.incident
-    asked = requirements_for(
-        subject="plan",
-        risk_tier=plan.risk_tier,
-        amount=plan.amount,
-        currency=plan.currency,
-        domain=incident.domain,
-        business_unit=incident.business_unit,
-        # Amounts that cannot be added up count as unknown: no threshold may be slipped under by mixing currencies.
-        financial=plan.financial or plan.currency == MIXED,
-        related_amount=_related(plan),
-    )
+    # Amounts that cannot be added up count as unknown: no threshold may be slipped under by mixing currencies.
+    financial = plan.financial or plan.currency == MIXED
+    asked = by_rules(plan, subject="plan", financial=financial, related_amount=_related(plan))
     spoken = Guardrail.objects.filter(step__plan=plan, moment="plan", verdict="needs_approval")
     for ruling in spoken.order_by("policy").distinct():
         because = f"{ruling.reason} ({ruling.policy} v{ruling.version})"
         if not any(requirement.role == "approver" for requirement in asked):
             asked.append(Requirement(ruling.policy, ruling.version, "approver", 1, because, 1440))
     return asked
+
+
+def by_rules(plan: Plan, *, subject: str, financial: bool, related_amount: Decimal | None = None) -> list[Requirement]:
+    """Return who the approval rules ask for the plan, or for its rollback (``subject``)."""
+    incident = plan.incident
+    return requirements_for(
+        subject=subject,
+        risk_tier=plan.risk_tier,
+        amount=plan.amount,
+        currency=plan.currency,
+        domain=incident.domain,
+        business_unit=incident.business_unit,
+        financial=financial,
+        related_amount=related_amount,
+    )
 
 
 def void(plan: Plan, *, actor: str, reason: str) -> None:
@@ -128,9 +135,6 @@ def _related(plan: Plan) -> Decimal | None:
 
 def _question(plan: Plan, needed: list[Requirement], because: str) -> approvals.Question:
     incident = plan.incident
-    policies = PolicyVersion.objects.filter(guardrail__step__plan=plan).select_related("policy__owner")
-    # Four eyes: nobody approves what their own policy asked for.
-    owners = {name for version in policies for name in (_owner(version), version.author) if name}
     return approvals.Question(
         subject="plan",
         subject_id=plan.pk,
@@ -146,13 +150,9 @@ def _question(plan: Plan, needed: list[Requirement], because: str) -> approvals.
         region=incident.region,
         requirements=needed,
         requested_by=plan.author,
-        excluded=sorted({plan.author, *plan.edited_by, *owners}),
+        excluded=sorted({plan.author, *plan.edited_by, *policies.people_behind(plan)}),
         because=because,
     )
-
-
-def _owner(version: PolicyVersion) -> str:
-    return version.policy.owner.get_username() if version.policy.owner else ""
 
 
 def summary(plan: Plan) -> dict[str, Any]:

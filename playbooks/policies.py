@@ -6,15 +6,16 @@ it is allowed only if its connection permits the operation at all; a read is all
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from audit.clock import db_now
 from connectors import registry
 from connectors.base import Read
+from connectors.comparison import same
 from connectors.models import Connection
 from incidents.expressions import BadExpression, ExpressionFailed, compile_expression, number
-from playbooks.models import PolicyVersion
+from playbooks.models import Guardrail, Plan, PolicyVersion, Step
 
 # The strictest first: of several rulings, the strictest counts.
 STRICTNESS = ("block", "needs_approval", "correct", "allow")
@@ -78,6 +79,24 @@ def judge(situation: Situation) -> list[Ruling]:
     return _agreed(rulings)
 
 
+def keep(rulings: Iterable[Ruling], step: Step, *, moment: str) -> None:
+    """Write down with the step what was said of it when it was planned (``plan``) or about to be sent (``run``)."""
+    now = db_now()
+    Guardrail.objects.bulk_create(
+        Guardrail(
+            step=step,
+            policy_version_id=ruling.policy_version_id,
+            policy=ruling.policy,
+            version=ruling.version,
+            verdict=ruling.verdict,
+            reason=ruling.reason,
+            moment=moment,
+            at=now,
+        )
+        for ruling in rulings
+    )
+
+
 def verdict_of(rulings: Iterable[Ruling]) -> str:
     """Return the strictest verdict: block, needs_approval, correct, allow. No ruling at all allows."""
     return min((ruling.verdict for ruling in rulings), key=STRICTNESS.index, default="allow")
@@ -93,10 +112,10 @@ def risk_of(rulings: Iterable[Ruling], risk: str) -> str:
     return max((risk, *(ruling.risk for ruling in rulings if ruling.risk)), key=RISKS.index)
 
 
-def people_behind(rulings: Iterable[Ruling]) -> set[str]:
+def people_behind(plan: Plan) -> set[str]:
     """Return who owns or wrote the policies that spoke: none of them may approve what their policy asked for."""
-    keys = [ruling.policy_version_id for ruling in rulings if ruling.policy_version_id is not None]
-    rows = PolicyVersion.objects.filter(pk__in=keys).values_list("policy__owner__username", "author")
+    spoken = PolicyVersion.objects.filter(guardrail__step__plan=plan)
+    rows = spoken.values_list("policy__owner__username", "author").distinct()
     return {name for row in rows for name in row if name}
 
 
@@ -176,20 +195,10 @@ def _corrected(said: Ruling, version: PolicyVersion, variables: Mapping[str, Any
     parameters, corrections = variables["parameters"], {}
     for name, source in sorted(version.corrections.items()):
         value = compile_expression(source).evaluate(variables)
-        value = str(number(value)) if isinstance(value, float) else value
-        if name not in parameters or not same(parameters[name], value):
-            corrections[name] = value
+        wanted = number(value) if isinstance(value, float) else value
+        if name not in parameters or not same(parameters[name], wanted):
+            corrections[name] = str(wanted) if isinstance(wanted, Decimal) else wanted
     return replace(said, corrections=corrections) if corrections else replace(said, verdict="allow")
-
-
-def same(before: Any, after: Any) -> bool:
-    """Tell whether two values say the same: 12.5 and "12.50" do."""
-    if isinstance(before, bool) or isinstance(after, bool):
-        return before is after
-    try:
-        return Decimal(str(before)) == Decimal(str(after))
-    except InvalidOperation:
-        return bool(before == after)
 
 
 def _agreed(rulings: Sequence[Ruling]) -> list[Ruling]:

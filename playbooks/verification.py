@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from audit.clock import db_now
 from connectors import gateway
 from connectors.base import Blocked, Record
+from connectors.comparison import same
 from connectors.models import Connection
 from playbooks.models import Execution, StepRun, Verification
 
@@ -21,24 +21,6 @@ class Drift:
     already_so: bool = False
     changed: str = ""
     records: Sequence[Record] = ()
-
-
-def same(expected: Any, actual: Any) -> bool:
-    """Tell whether two field values mean the same: a number and its text by value to the cent, texts by character.
-
-    Two texts are never read as numbers: case 00012944 is not case 12944.
-    """
-    if isinstance(expected, bool) or isinstance(actual, bool):
-        # To Python True is 1; to a business record it is not.
-        return expected is actual
-    if expected == actual or (expected in (None, "") and actual in (None, "")):
-        return True
-    if isinstance(expected, str) and isinstance(actual, str):
-        return False
-    left, right = _number(expected), _number(actual)
-    if left is not None and right is not None:
-        return left.quantize(Decimal("0.01")) == right.quantize(Decimal("0.01"))
-    return False
 
 
 def connection_of(step_run: StepRun) -> Connection:
@@ -145,13 +127,3 @@ def _value(records: Sequence[Record], change: Mapping[str, Any]) -> Any:
         if (record.entity, record.key) == (change["entity"], change["key"]):
             return record.fields.get(change["field"])
     return None
-
-
-def _number(value: Any) -> Decimal | None:
-    if value is None or value == "":
-        return None
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from playbooks.previews import value_of
+from playbooks.console.previews import value_of
 
 register = template.Library()
 

@@ -7,8 +7,8 @@ from django import template
 
 from audit.access import Person
 from incidents.models import Incident
-from playbooks.dossier import Dossier
-from playbooks.previews import StepPreview, labels_of, previews_in
+from playbooks.console.dossier import Dossier
+from playbooks.console.previews import StepPreview, labels_of, previews_in
 
 register = template.Library()
 

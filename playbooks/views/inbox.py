@@ -8,8 +8,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from audit.pages import live, live_answer, person
-from playbooks.figures import today
-from playbooks.needs import mending_now, needs_of
+from playbooks.console.figures import today
+from playbooks.console.needs import mending_now, needs_of
 
 
 @require_safe

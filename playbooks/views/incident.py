@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from audit.history import changes_of
 from audit.pages import live, live_answer, page_of, person
 from incidents.models import Incident
-from playbooks.dossier import Dossier, Exhibit, dossier
+from playbooks.console.dossier import Dossier, Exhibit, dossier
 from playbooks.forms import operators_for
 
 

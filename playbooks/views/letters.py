@@ -16,9 +16,9 @@ from audit.access import has_role
 from audit.errors import Refusal
 from audit.pages import answers_refusals, came_from, cleaned, page_of, person, words_of
 from playbooks import access, actions
+from playbooks.console.offers import MENDERS
 from playbooks.forms import Resolution
 from playbooks.models import DeadLetter
-from playbooks.offers import MENDERS
 
 MOST = 200
 

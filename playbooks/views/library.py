@@ -9,10 +9,10 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from incidents.models import ExceptionKind
-from playbooks.careers import Career, career_of, careers, careers_of_versions
+from playbooks.console.careers import Career, career_of, careers, careers_of_versions
+from playbooks.console.previews import labels_of
 from playbooks.definitions import PlaybookDefinition
 from playbooks.models import Playbook, PlaybookVersion, Policy, PolicyVersion
-from playbooks.previews import labels_of
 
 
 @require_safe

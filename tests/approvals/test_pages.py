@@ -4,8 +4,9 @@ import pytest
 from django.urls import reverse
 
 from approvals import actions
+from approvals.access import why_not
+from approvals.cards import card
 from approvals.models import ApprovalRequest, Decision, Delegation
-from approvals.views import card
 from tests.approvals.factories import DIGEST, OTHER_DIGEST, demand, make_request, run_out
 from tests.factories import make_user
 
@@ -218,5 +219,5 @@ def test_after_a_decision_one_returns_to_a_page_of_this_house_only(client, appro
 def test_the_bar_knows_whether_this_person_may_decide(approver, operator):
     approval = make_request()
 
-    assert card(approval, approver)["can_decide"] is True
-    assert card(approval, operator)["why_not"].startswith("This asks for the role approver")
+    assert card(approval, why_not(approval, approver))["can_decide"] is True
+    assert card(approval, why_not(approval, operator))["why_not"].startswith("This asks for the role approver")

@@ -9,9 +9,9 @@ from django.core.cache import cache
 from audit.clock import db_now
 from incidents.models import Escalation, Incident
 from incidents.states import Severity, Status
-from playbooks.figures import Day, today
+from playbooks.console.figures import Day, today
+from playbooks.console.needs import LIMIT, count_of, mending_now, needs_of
 from playbooks.models import Execution
-from playbooks.needs import LIMIT, count_of, mending_now, needs_of
 from playbooks.states import ExecutionState, PlanState, StepState
 from tests.factories import make_user
 from tests.playbooks import scenes

@@ -7,9 +7,9 @@ from django.contrib.auth.models import User
 
 from incidents.models import Incident
 from incidents.states import Status
-from playbooks.dossier import Dossier
+from playbooks.console.dossier import Dossier
+from playbooks.console.offers import Offers
 from playbooks.models import Execution, Step
-from playbooks.offers import Offers
 from playbooks.states import ExecutionState, PlanState, StepState
 from tests.playbooks import scenes
 from tests.playbooks.mends import make_plan, make_run

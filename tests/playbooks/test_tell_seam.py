@@ -4,9 +4,9 @@ import pytest
 
 from incidents.models import Incident
 from incidents.states import Status
-from playbooks.dossier import Dossier
+from playbooks.console.dossier import Dossier
+from playbooks.console.seam import progress
 from playbooks.models import Execution
-from playbooks.seam import progress
 from playbooks.states import ExecutionState, PlanState, StepState
 from tests.factories import make_user
 from tests.playbooks import scenes

@@ -8,7 +8,7 @@ from django.db import transaction
 from audit.actions import record
 from incidents.models import Incident
 from incidents.states import Status
-from playbooks.story import story_of, words_for
+from playbooks.console.story import story_of, words_for
 from tests.playbooks import scenes
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from playbooks.careers import Career, career_of, careers, careers_of_versions
+from playbooks.console.careers import Career, career_of, careers, careers_of_versions
 from playbooks.models import Execution, Playbook, PlaybookVersion, Policy
 from tests.playbooks import scenes
 from tests.playbooks.mends import make_connections, make_playbook, make_policy

@@ -9,20 +9,20 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Prefetch, QuerySet
-from django.urls import reverse
 
+from approvals.cards import card
 from approvals.models import ApprovalRequest
 from audit.access import roles_of
 from incidents.costs import Cost, costs_of
 from incidents.kinds import definition_of
 from incidents.models import Citation, Comment, Escalation, Evidence, Incident, Merge, RootCause, SlaClock, Statement
 from incidents.states import MACHINE
-from playbooks.careers import Career, career_of
+from playbooks.console.careers import Career, career_of
+from playbooks.console.offers import Offers, offers_to
+from playbooks.console.previews import StepPreview, labels_of, previews_of, value_of
+from playbooks.console.seam import Course, Stage, stages
+from playbooks.console.story import Event, story_of
 from playbooks.models import DeadLetter, Execution, Guardrail, Plan, StepRun
-from playbooks.offers import Offers, offers_to
-from playbooks.previews import StepPreview, labels_of, previews_of, value_of
-from playbooks.seam import Course, Stage, stages
-from playbooks.story import Event, story_of
 
 MOST_EVIDENCE = 60
 
@@ -269,19 +269,7 @@ class Dossier:
         approval = self.approval
         if approval is None:
             return {}
-        return {
-            "id": approval.pk,
-            "digest": approval.digest,
-            "asked_because": approval.asked_because,
-            "required": approval.required,
-            "given": approval.given,
-            "expires_at": approval.expires_at,
-            "can_decide": self.offers.decide,
-            "why_not": self.offers.why_not,
-            "approve_url": reverse("approval_approve", args=[approval.pk]),
-            "reject_url": reverse("approval_reject", args=[approval.pk]),
-            "next": self.incident.get_absolute_url(),
-        }
+        return {**card(approval, self.offers.why_not), "next": self.incident.get_absolute_url()}
 
     @cached_property
     def costs(self) -> list[Cost]:

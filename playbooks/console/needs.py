@@ -13,8 +13,8 @@ from approvals.access import pending_for
 from audit.access import has_role, roles_of
 from incidents.models import Escalation, Incident, SlaClock
 from incidents.states import CLOSED, SEVERITY_ORDER, Severity, Status
+from playbooks.console.seam import progress
 from playbooks.models import DeadLetter, Execution, Verification
-from playbooks.seam import progress
 from playbooks.states import ExecutionState
 
 LIMIT = 50

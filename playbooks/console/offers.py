@@ -11,9 +11,9 @@ from connectors.base import ConnectorError
 from incidents.states import CLOSED, NEXT, Status
 from playbooks import executions
 from playbooks.actions import EDITABLE, REPLANNABLE
+from playbooks.console.seam import Course
 from playbooks.models import DeadLetter
 from playbooks.plans import LIVE
-from playbooks.seam import Course
 from playbooks.states import ExecutionState
 
 MENDERS = ("operator", "automation_admin")
