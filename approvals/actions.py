@@ -292,19 +292,26 @@ def void(subject: str, subject_id: int, *, reason: str, actor: str) -> ApprovalR
 def expire_due() -> int:
     """Settle every question whose time has run out unanswered; return how many this call settled."""
     due = ApprovalRequest.objects.filter(state=State.PENDING, expires_at__lte=db_now()).order_by("expires_at")
-    return sum(_expire(pk) for pk in due.values_list("pk", flat=True))
+    return sum(expire(subject, subject_id) for subject, subject_id in due.values_list("subject", "subject_id"))
 
 
 @transaction.atomic
-def _expire(pk: int) -> bool:
+def expire(subject: str, subject_id: int) -> bool:
+    """Settle the standing question, or the yes, whose time is over; ``False`` where there is none.
+
+    Only the floor above knows whether a yes was used: it asks for those that were not.
+    """
     now = db_now()
-    waiting = ApprovalRequest.objects.select_for_update().filter(pk=pk, state=State.PENDING, expires_at__lte=now)
-    approval = waiting.first()
+    late = ApprovalRequest.objects.select_for_update().filter(state__in=STANDING, expires_at__lte=now)
+    approval = late.filter(subject=subject, subject_id=subject_id).first()
     if approval is None:
         return False
-    reason = f"Nobody completed it in time: {approval.given} of {approval.required} said yes."
+    before, reason = approval.state, f"Nobody completed it in time: {approval.given} of {approval.required} said yes."
+    if before == State.APPROVED:
+        reason = "It was approved, but its time ran out before it was used. Ask anew."
     settle(approval, State.EXPIRED, reason=reason, now=now)
-    _enter("approval.expired", approval, actor=SWEEP, reason=reason, data={"digest": approval.digest})
+    data = {"from": before, "digest": approval.digest}
+    _enter("approval.expired", approval, actor=SWEEP, reason=reason, data=data)
     return True
 
 

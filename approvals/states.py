@@ -16,7 +16,8 @@ class State(TextChoices):
 NEXT: dict[State, frozenset[State]] = {
     State.PENDING: frozenset({State.APPROVED, State.REJECTED, State.EXPIRED, State.VOID}),
     # Drift after a yes takes the yes back; an effect is only sent while the request stands approved.
-    State.APPROVED: frozenset({State.VOID}),
+    # What was approved and not used in time is expired, so that no list shows a yes that is none any more.
+    State.APPROVED: frozenset({State.VOID, State.EXPIRED}),
     State.REJECTED: frozenset(),
     State.EXPIRED: frozenset(),
     State.VOID: frozenset(),

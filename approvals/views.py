@@ -2,7 +2,6 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -15,6 +14,7 @@ from approvals.models import ApprovalRequest, Decision
 from approvals.seats import visible_to
 from approvals.states import State
 from audit.errors import Refusal
+from audit.pages import page_of
 
 PAGE_SIZE = 50
 
@@ -25,10 +25,11 @@ def approvals_list(request: HttpRequest) -> HttpResponse:
     """Show what waits for this person first, then everything of one state."""
     state = request.GET.get("state", State.PENDING)
     state = state if state in State.values else State.PENDING
-    mine = pending_for(person_of(request.user)).order_by("expires_at", "id")
-    others = visible_to(person_of(request.user)).filter(state=state).exclude(pk__in=mine.values("pk"))
-    page = Paginator(others, PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {"mine": mine[:PAGE_SIZE], "mine_count": mine.count(), "page": page}
+    mine = list(pending_for(person_of(request.user)).order_by("expires_at", "id")[: PAGE_SIZE + 1])
+    others = visible_to(person_of(request.user)).filter(state=state)
+    # What is shown above is not shown again; what is more than fits there is, further down.
+    page = page_of(others.exclude(pk__in=[one.pk for one in mine[:PAGE_SIZE]]), request)
+    context = {"mine": mine[:PAGE_SIZE], "more": len(mine) > PAGE_SIZE, "page": page}
     context |= {"state": state, "states": State.choices}
     return render(request, "approvals/list.html", context)
 

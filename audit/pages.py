@@ -16,6 +16,7 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString, mark_safe
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from audit.errors import Invalid, Refusal
@@ -82,11 +83,17 @@ class Page:
 
 
 def page_of(rows: "QuerySet[Any]", request: HttpRequest, *, ordering: str = "-id", size: int = 50) -> Page:
-    """Return the page that ``request`` asks for; the last page costs as little as the first."""
+    """Return the page that ``request`` asks for; the last page costs as little as the first.
+
+    Raises ``Http404`` for a cursor that was not given out here.
+    """
     cursor = Cursor()
     cursor.page_size = size
     cursor.ordering = ordering
-    found = cursor.paginate_queryset(rows, Request(request)) or []
+    try:
+        found = cursor.paginate_queryset(rows, Request(request)) or []
+    except NotFound as foreign:
+        raise Http404("There is no such page.") from foreign
     return Page(list(found), _query(cursor.get_previous_link()), _query(cursor.get_next_link()))
 
 

@@ -10,15 +10,18 @@ from typing import Any
 from django.db import connection
 
 
-def fetch_one(statement: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
+def fetch_one(statement: str, values: Sequence[Any], *, keep: bool = True) -> tuple[Any, ...] | None:
     """Return the first row of ``statement``, or ``None``; see ``fetch_all``."""
-    found = fetch_all(statement, values)
+    found = fetch_all(statement, values, keep=keep)
     return found[0] if found else None
 
 
-def fetch_all(statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """Return the rows of ``statement``, whose text must come from a small set of constant texts."""
-    unplanned = connection.vendor != "postgresql" or connection.settings_dict["CONN_MAX_AGE"] == 0
+def fetch_all(statement: str, values: Sequence[Any] = (), *, keep: bool = True) -> list[tuple[Any, ...]]:
+    """Return the rows of ``statement``, whose text must come from a small set of constant texts.
+
+    Without ``keep`` the plan is made for these values alone.
+    """
+    unplanned = not keep or connection.vendor != "postgresql" or connection.settings_dict["CONN_MAX_AGE"] == 0
     with connection.cursor() as cursor:
         # Whoever logs statements wants to read them with their values.
         if unplanned or connection.queries_logged:

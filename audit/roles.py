@@ -23,6 +23,13 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "incidents.escalation",
         "incidents.comment",
         "incidents.merge",
+        "incidents.decision",
+        "incidents.offer",
+        "incidents.entity",
+        "incidents.alias",
+        "incidents.link",
+        "incidents.mention",
+        "incidents.aliasdecision",
     ),
     "approvals": ("approvals.approvalrequest", "approvals.decision", "approvals.delegation"),
     "plans": (
@@ -55,6 +62,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "django_celery_beat.intervalschedule",
         "django_celery_beat.crontabschedule",
     ),
+    "insights": ("insights.eventlog", "insights.rejected"),
     "ledger": ("audit.entry",),
     "people": ("auth.user", "auth.group", "audit.scope", "audit.apitoken", "guardian.userobjectpermission"),
 }
@@ -70,7 +78,12 @@ class Role:
     staff: bool = False  # may open the Django admin
 
 
-_LOOK: dict[str, tuple[str, ...]] = {"incidents": (VIEW,), "approvals": (VIEW,), "plans": (VIEW,)}
+_LOOK: dict[str, tuple[str, ...]] = {
+    "incidents": (VIEW,),
+    "approvals": (VIEW,),
+    "plans": (VIEW,),
+    "insights": (VIEW,),
+}
 
 ROLES: dict[str, Role] = {
     "viewer": Role("Viewer", "Sees incidents, plans and approvals of the own units.", _LOOK),

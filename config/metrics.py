@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import APIException
@@ -23,7 +24,9 @@ from audit.models import Head, Slot
 from audit.tokens import TokenAuthentication
 from config.api.problems import respond
 from connectors.models import Call, Connection, Delivery, EmergencyStop
+from incidents.judgements import Pace
 from incidents.models import Incident, SlaClock
+from incidents.pace import BOUNDS
 from incidents.states import Status
 from playbooks.models import DeadLetter, StepRun
 
@@ -49,6 +52,7 @@ class Rows(Collector):
         last = Slot.objects.order_by("-id").values_list("taken_at", flat=True).first()
         yield _one("beat_age_seconds", "Seconds since a schedule was last taken.", _age(now, last))
         yield _connections()
+        yield from _pace()
 
 
 def _by(name: str, text: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
@@ -115,6 +119,22 @@ def _connections() -> GaugeMetricFamily:
     for slug, kind, health in Connection.objects.filter(enabled=True).values_list("slug", "kind", "health"):
         family.add_metric([slug, kind], float(health == "ok"))
     return family
+
+
+def _pace() -> Iterator[Metric]:
+    """Yield the running histograms that the sweep counts: one row each, however many signals there are."""
+    text = "Seconds from an event to us (transport), from us to its sized-up incident (visible)."
+    spans = HistogramMetricFamily("goldseam_event_to_incident_seconds", text, labels=["span"])
+    early = CounterMetricFamily(
+        "goldseam_event_clock_ahead", "Rows in no bucket: the clock of their beginning ran ahead.", labels=["span"]
+    )
+    for pace in Pace.objects.order_by("measure"):
+        sums = list(accumulate(pace.counts or [0] * (len(BOUNDS) + 1)))
+        bounds = [*map(str, BOUNDS), "+Inf"]
+        spans.add_metric([pace.measure], list(zip(bounds, sums, strict=True)), pace.seconds)
+        early.add_metric([pace.measure], pace.ahead)
+    yield spans
+    yield early
 
 
 @require_safe

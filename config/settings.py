@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "incidents",
     "approvals",
     "playbooks",
+    "insights",
     "config",
 ]
 MIDDLEWARE = [
@@ -200,7 +201,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 # --- Messages: bells only, rows are the truth ----------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
 EMBEDDED = CELERY_BROKER_URL.startswith("memory://")
-CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.02} if EMBEDDED else {"visibility_timeout": 3600}
+# A broker that swallows connections must not hold up whoever rings: both are waited for in seconds, never for ever.
+BROKER_PATIENCE = {"socket_connect_timeout": 2, "socket_timeout": 5} if CELERY_BROKER_URL.startswith("redis") else {}
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"polling_interval": 0.02} if EMBEDDED else {"visibility_timeout": 3600, **BROKER_PATIENCE}
+)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A bell that cannot be rung now is not worth waiting for: the sweep finds the row.
 CELERY_TASK_PUBLISH_RETRY = False
@@ -219,6 +225,7 @@ WEB_THREADS = env.int("WEB_THREADS", default=8)
 
 # --- The loop's times ----------------------------------------------------------------------------
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
+EVIDENCE_SECONDS = env.int("EVIDENCE_SECONDS", default=300)
 SETTLE_SECONDS = env.int("SETTLE_SECONDS", default=5)
 SWEEP_SECONDS = env.int("SWEEP_SECONDS", default=5)
 POLL_SECONDS = env.int("POLL_SECONDS", default=10)
@@ -241,6 +248,13 @@ REDACTED_FIELDS = env.list(
     "REDACTED_FIELDS",
     default=["Email", "Phone", "MobilePhone", "BirthDate", "IBAN", "BankAccount", "ContactName", "SuppliedEmail"],
 )
+# Insights: where event logs lie, which engine answers questions about them, and how much it may take.
+INSIGHTS_DIR = Path(env.str("INSIGHTS_DIR", default=str(DATA_DIR / "insights")))
+INSIGHTS_ENGINE = env.str("INSIGHTS_ENGINE", default="duckdb")
+INSIGHTS_MEMORY_MB = env.int("INSIGHTS_MEMORY_MB", default=1500)
+INSIGHTS_THREADS = env.int("INSIGHTS_THREADS", default=2)
+INSIGHTS_MAX_UPLOAD_MB = env.int("INSIGHTS_MAX_UPLOAD_MB", default=2048)
+
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="")
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")
 OPENAI_MODEL = env.str("OPENAI_MODEL", default="")

@@ -7,6 +7,7 @@ import approvals.urls
 import audit.urls
 import connectors.urls
 import incidents.urls
+import insights.urls
 import playbooks.urls
 from config import health, metrics
 from config.api.views import DocsView, SchemaView
@@ -20,6 +21,7 @@ urlpatterns = [
     *playbooks.urls.urlpatterns,
     *approvals.urls.urlpatterns,
     *incidents.urls.urlpatterns,
+    *insights.urls.urlpatterns,
     *connectors.urls.urlpatterns,
     # Holds the one way to sign in, so it stands before the admin.
     *audit.urls.urlpatterns,
@@ -31,6 +33,7 @@ urlpatterns = [
                 *approvals.urls.api_urlpatterns,
                 *playbooks.urls.api_urlpatterns,
                 *connectors.urls.api_urlpatterns,
+                *insights.urls.api_urlpatterns,
                 *audit.urls.api_urlpatterns,
             ]
         ),

@@ -72,6 +72,11 @@ def _save(
     reason: str,
 ) -> Connection:
     fresh = connection.pk is None
+    if not fresh:
+        # Somebody else may have renewed another secret since this copy was read: theirs stays.
+        connection.secrets = (
+            Connection.objects.select_for_update().values_list("secrets", flat=True).get(pk=connection.pk)
+        )
     before = {} if fresh else described(connection)
     unknown = set(columns) - set(COLUMNS)
     if unknown:
@@ -234,15 +239,34 @@ def resume(*, reason: str, actor: str, connection: Connection | None = None) -> 
 
 
 def reseal_secrets(*, actor: str) -> int:
-    """Seal every secret anew that stands under an older key than the first in ``CREDENTIAL_KEY``; says how many."""
-    count = 0
-    for connection in Connection.objects.all():
-        old = [name for name, sealed in connection.secrets.items() if vault.needs_resealing(sealed)]
-        for name in old:
-            value = vault.open_sealed(connection, name, connection.secrets[name])
-            set_secret(connection, name, value, actor=actor, reason="sealed under the new key")
-        count += len(old)
+    """Seal every secret anew that stands under an older key than the first in ``CREDENTIAL_KEY``; says how many.
+
+    Raises ``vault.CannotOpen`` after all others are done, where one does not open; its key must stay until it is set.
+    """
+    count, closed = 0, []
+    for key in Connection.objects.order_by("pk").values_list("pk", flat=True):
+        try:
+            count += _reseal(key, actor)
+        except vault.CannotOpen as error:
+            closed.append(str(error))
+    if closed:
+        raise vault.CannotOpen(" ".join(closed))
     return count
+
+
+@transaction.atomic
+def _reseal(key: int, actor: str) -> int:
+    """Seal one connection's old secrets anew, whatever else of it may not be valid any more."""
+    connection = Connection.objects.select_for_update().get(pk=key)
+    old = [name for name, sealed in connection.secrets.items() if vault.needs_resealing(sealed)]
+    opened = {name: vault.open_sealed(connection, name, connection.secrets[name]) for name in old}
+    if not old:
+        return 0
+    sealed = {name: vault.seal(connection, name, value) for name, value in opened.items()}
+    Connection.objects.filter(pk=key).update(secrets={**connection.secrets, **sealed})
+    data = {"name": connection.slug, "secrets_renewed": sorted(old)}
+    record("connection.changed", actor=actor, target=connection, reason="sealed under the new key", data=data)
+    return len(old)
 
 
 def _slug(connection: Connection | None) -> str:

@@ -66,7 +66,9 @@ def is_public(address: Address) -> bool:
             return is_public(address.ipv4_mapped)
         if any(address in net for net in _WRAPPED):
             return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    # Site-local addresses are withdrawn, yet many networks still route them inside, and Python calls them global.
+    local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not (address.is_multicast or address.is_reserved or local)
 
 
 def spelled_plainly(host: str) -> bool:

@@ -95,7 +95,7 @@ def retry_after(text: str) -> float | None:
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = (moment - datetime.now(UTC)).total_seconds()
-    if math.isnan(seconds):
+    if not math.isfinite(seconds):
         return None
     return min(max(seconds, 0.0), LONGEST_WAIT)
 

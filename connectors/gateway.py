@@ -35,6 +35,7 @@ from connectors.base import (
 )
 from connectors.comparison import same
 from connectors.models import Call, Connection, EmergencyStop
+from connectors.payloads import storable_text
 from connectors.redaction import Redactor
 
 # Where a limit is reached and the target does not say for how long.
@@ -190,7 +191,8 @@ def _recorded(use: _Use, arguments: Mapping[str, Any], act: Callable[[Connector]
         raise
     except BaseException as error:
         # A fault of ours: the row must say so, and the error must rise.
-        _finish(row, connector, outcome="failed", message=redactor.text(f"{type(error).__name__}: {error}"))
+        said = storable_text(redactor.text(f"{type(error).__name__}: {error}"))
+        _finish(row, connector, outcome="failed", message=said[:2000])
         raise
     _finish(row, connector, outcome="ok", answer=redactor.data(_summary(result)))
     return result, row
@@ -221,7 +223,8 @@ def _may_write(use: _Use, connection: Connection) -> None:
         raise Blocked(f"Emergency stop by {stop.actor}: {stop.reason}", code="stopped")
     if use.operation not in connection.operations:
         raise Blocked(f"{use.operation} is not among the operations that {connection.slug} may do.", code="operation")
-    if not use.effect_key or len(use.effect_key) > 64 or not use.effect_key.isascii():
+    key = use.effect_key
+    if not key or len(key) > 64 or not key.isascii() or not key.isprintable():
         raise Blocked("A write needs an effect key of at most 64 letters.", code="effect_key")
 
 
@@ -241,7 +244,7 @@ def _logged(use: _Use, connector: Connector | None, arguments: Mapping[str, Any]
     except ValidationError:
         # Refused arguments may hold anything at all: their names are enough.
         pass
-    return {"names": sorted(str(name)[:60] for name in arguments)[:50]} if arguments else {}
+    return {"names": sorted(storable_text(str(name))[:60] for name in arguments)[:50]} if arguments else {}
 
 
 def _open(use: _Use, arguments: dict[str, Any]) -> Call:
@@ -251,11 +254,11 @@ def _open(use: _Use, arguments: dict[str, Any]) -> Call:
     with transaction.atomic(durable=True):
         return Call.objects.create(
             connection_id=use.connection.pk,
-            operation=use.operation[:100],
+            operation=storable_text(use.operation)[:100],
             direction=direction,
             actor=use.actor[:200],
             incident_id=use.incident,
-            effect_key=use.effect_key[:64],
+            effect_key=storable_text(use.effect_key)[:64],
             arguments=arguments,
             started_at=db_now(),
         )
@@ -273,7 +276,7 @@ def _finish(row: Call, connector: Connector | None, *, outcome: str, **columns: 
 
 def _told(error: ConnectorError, redactor: Redactor) -> None:
     """Take secrets out of what an error says, and forget what caused it: a trace may hold headers."""
-    error.args = (redactor.text(str(error)),)
+    error.args = (storable_text(redactor.text(str(error))),)
     error.__cause__ = None
     error.__suppress_context__ = True
 

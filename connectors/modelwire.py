@@ -5,6 +5,7 @@ That package brings its own HTTP library, httpx2; this is the one place that tou
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import httpx2
@@ -18,9 +19,14 @@ class TooLong(httpx2.ReadError):
     """The model's answer is longer than ``OUTBOUND_MAX_BYTES``."""
 
 
+class Packed(httpx2.ReadError):
+    """The answer is compressed, which was not asked for: unpacked it might be of any size."""
+
+
 class _Bounded(httpx2.SyncByteStream):
-    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+    def __init__(self, stream: httpx2.SyncByteStream, until: float) -> None:
         self._stream = stream
+        self._until = until
 
     def __iter__(self) -> Iterator[bytes]:
         room = settings.OUTBOUND_MAX_BYTES
@@ -28,6 +34,9 @@ class _Bounded(httpx2.SyncByteStream):
             room -= len(chunk)
             if room < 0:
                 raise TooLong("the answer is too long")
+            if time.monotonic() > self._until:
+                # Each piece came in time; all of them together may not take for ever.
+                raise httpx2.ReadTimeout("the answer did not end in time")
             yield chunk
 
     def close(self) -> None:
@@ -43,6 +52,8 @@ class _Checked(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         url = request.url
+        seconds = request.extensions.get("timeout", {}).get("read") or settings.OUTBOUND_TIMEOUT_SECONDS
+        until = time.monotonic() + seconds + CONNECT_SECONDS
         target = addresses.checked(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
         request.extensions = {**request.extensions, "sni_hostname": target.host}
         with self._lock:
@@ -50,8 +61,11 @@ class _Checked(httpx2.BaseTransport):
                 self._pools[target.host] = httpx2.HTTPTransport(verify=True, trust_env=False)
             pool = self._pools[target.host]
         response = self._sent(pool, request, target.addresses)
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            response.close()
+            raise Packed("the answer is compressed, which was not asked for")
         if isinstance(response.stream, httpx2.SyncByteStream):
-            response.stream = _Bounded(response.stream)
+            response.stream = _Bounded(response.stream, until)
         return response
 
     @staticmethod

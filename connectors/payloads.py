@@ -6,10 +6,12 @@ text, while a record that stands in another system has to be readable as it is.
 
 import json
 import math
+import re
 from typing import Any
 
 DEPTH = 64
 DIGITS = 64
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class BadPayload(ValueError):
@@ -66,13 +68,14 @@ def _storable(value: Any, depth: int) -> Any:
     if depth > DEPTH:
         raise BadPayload("nested too deeply")
     if isinstance(value, dict):
-        return {_text(name): _storable(part, depth + 1) for name, part in value.items()}
+        return {storable_text(name): _storable(part, depth + 1) for name, part in value.items()}
     if isinstance(value, list):
         return [_storable(part, depth + 1) for part in value]
-    return _text(value) if isinstance(value, str) else value
+    return storable_text(value) if isinstance(value, str) else value
 
 
-def _text(text: str) -> str:
+def storable_text(text: str) -> str:
+    """Return ``text`` with U+FFFD in the place of each character that a database would refuse."""
     if text.isascii() and "\x00" not in text:
         return text
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    return _UNSTORABLE.sub("\ufffd", text)

@@ -4,6 +4,7 @@ import logging
 
 from django.db.models import Q
 
+from audit.clock import db_now
 from connectors import gateway, webhooks
 from connectors.base import Blocked, ConnectorError
 from connectors.models import Connection
@@ -27,7 +28,8 @@ def poll_one(connection: Connection) -> Received:
     # The system's own stamps, not our clock: what it shows late is still asked for the next time.
     moments = [inbound.occurred_at for inbound in told if inbound.occurred_at is not None]
     if moments:
-        latest = max(moments)
+        # A stamp of tomorrow (their clock, or a record made up) must not hide what comes until then.
+        latest = min(max(moments), db_now())
         behind = Q(polled_until=None) | Q(polled_until__lt=latest)
         Connection.objects.filter(behind, pk=connection.pk).update(polled_until=latest)
     return received

@@ -91,7 +91,11 @@ class RestConnector(Connector):
             raise Unauthorized(f"The token server refused: {_reason(reply)}.", status=reply.status, code="token")
         raise_for(reply, label="The token server", wrote=False, explain=self.explain)
         answer = self.content(reply)
-        if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
+        if (
+            not isinstance(answer, dict)
+            or not isinstance(answer.get("access_token"), str)
+            or not answer["access_token"].strip()
+        ):
             raise Unauthorized("The token server answered without a token.", status=reply.status, code="token")
         return answer
 
@@ -99,7 +103,7 @@ class RestConnector(Connector):
         """Make a token of a token server's answer; without ``expires_in`` it is good until it is refused."""
         lifetime = answer.get("expires_in")
         ends_at = None
-        if isinstance(lifetime, int | float | str) and str(lifetime).replace(".", "", 1).isdigit():
+        if isinstance(lifetime, int | float | str) and str(lifetime).replace(".", "", 1).isdecimal():
             ends_at = time.monotonic() + float(lifetime)
         return Token(str(answer["access_token"]), ends_at, base)
 

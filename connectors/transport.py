@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -160,8 +161,18 @@ class Http:
             raise Unanswered(f"{_host(url)} broke off: {_said(error)}.", code="reset") from None
 
     def _exchange(self, method: str, url: str, content: dict[str, Any]) -> Reply:
+        if httpx.URL(url).userinfo:
+            raise Blocked(f"The address of {_host(url)} must not hold a user name or password.", code="address")
         limit = time.monotonic() + settings.OUTBOUND_TIMEOUT_SECONDS + CONNECT_SECONDS
-        with _client(self.name).stream(method, url, **content) as response:
+        client = _client(self.name)
+        try:
+            request = client.build_request(method, url, **content)
+        except UnicodeError:
+            # The error itself holds the whole header, a token perhaps: it is neither quoted nor chained.
+            raise Blocked(
+                f"A request to {_host(url)} holds letters that HTTP cannot carry.", code="arguments"
+            ) from None
+        with closing(client.send(request, stream=True)) as response:
             self.trace.status = response.status_code
             headers = {name.lower(): value for name, value in response.headers.items()}
             self.trace.request_id = _request_id(headers) or self.trace.request_id
@@ -189,6 +200,8 @@ def _bounded(chunks: Iterable[bytes], encoding: str, limit: float, host: str) ->
         if room < 0:
             raise Unanswered(f"{host} answered with more than {settings.OUTBOUND_MAX_BYTES} bytes.", code="size")
         parts.append(part)
+    if unpack and not unpack.eof and parts:
+        raise Unanswered(f"{host} broke its compressed answer off.", code="encoding")
     return b"".join(parts)
 
 

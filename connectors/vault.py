@@ -6,7 +6,7 @@ A sealed text is bound to its table, row and name: moved to another row it does 
 
 import hashlib
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -83,4 +83,5 @@ def _text(content: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    # Strict: a wrong separator between two keys must not pass for the first of them alone.
+    return b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -9,6 +9,7 @@ from audit.errors import NotAllowed
 from incidents.contributions import waiting_for
 from incidents.models import Escalation, Incident
 from incidents.normal import NormalSignal
+from incidents.reach import EVERYWHERE, Reach
 from incidents.states import Status
 
 SENDERS = ("integration", "operator", "automation_admin")
@@ -26,6 +27,15 @@ def needing(user: Any) -> Q:
         mine = Q(assignee=None) | Q(assignee=user)
         condition |= Q(status=Status.NEEDS_OPERATOR) & mine | Q(status=Status.ON_HOLD, assignee=user)
     return condition
+
+
+def reach_of(user: Any) -> Reach:
+    """Return the units and regions whose incidents the signals of ``user`` may join."""
+    if getattr(user, "is_superuser", False):
+        return EVERYWHERE
+    scope = getattr(user, "scope", None)
+    units, regions = (scope.business_units, scope.regions) if scope else ([], [])
+    return Reach(*(None if "*" in places else tuple(sorted(places)) for places in (units, regions)))
 
 
 def check_sender(user: Any, signals: list[NormalSignal]) -> None:

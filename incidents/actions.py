@@ -1,22 +1,27 @@
 """What people and the loop do to incidents. Every verb here writes one line in the ledger."""
 
+from typing import Any
+
 from django.contrib.auth.models import User
 from django.db import transaction
 
 from audit.access import has_role, roles_of
 from audit.clock import db_now
 from audit.errors import IllegalMove, Invalid, NotAllowed
-from incidents import merging, sla
+from incidents import confidence, merging, sla
 from incidents.briefs import note
-from incidents.models import Comment, Incident, Merge
+from incidents.judgements import Decision
+from incidents.models import Comment, ExceptionKind, Incident, Merge, Queue
 from incidents.moves import change, check_version, lock, move, ring
-from incidents.states import CLOSED, Status
+from incidents.states import CLOSED, SEVERITY_ORDER, Severity, Status
+from incidents.triage import route
 
 __all__ = [
     "acknowledge",
     "assign",
     "change",
     "comment",
+    "correct",
     "dismiss",
     "hold",
     "merge",
@@ -73,6 +78,59 @@ def acknowledge(incident: Incident, *, by: User, reason: str = "", if_version: i
         if first or answered:
             note(incident, "incident.acknowledged", actor=name, reason=reason, data={"escalations": answered})
     return incident
+
+
+def correct(
+    incident: Incident,
+    *,
+    by: User,
+    severity: str = "",
+    domain: str = "",
+    reason: str = "",
+    if_version: int | None = None,
+) -> Incident:
+    """Set the severity or the domain right, for a reason; triage leaves both alone from then on.
+
+    The clock is timed anew for the new severity, the queue chosen anew for the new domain. It is what the confidence
+    of later decisions is measured by. Raises ``Invalid`` for a domain that neither a kind nor a queue knows.
+    """
+    _may(by, WORKERS)
+    reason, name = _needed(reason), by.get_username()
+    columns = _corrections(incident, severity, domain, f"{reason} ({name})")
+    with transaction.atomic():
+        row = lock(incident.pk)
+        check_version(row, if_version)
+        before = {"severity": str(row.severity), "domain": row.domain}
+        changed = change(row, "incident.corrected", actor=name, reason=reason, by=by, **columns)
+        for subject, to in ((Decision.Subject.SEVERITY, severity), (Decision.Subject.DOMAIN, domain)):
+            if to:
+                confidence.corrected(changed, subject, before=before[subject], to=to, by=name)
+        if changed.severity != before["severity"]:
+            sla.retime(changed, before["severity"])
+    return changed
+
+
+def _corrections(incident: Incident, severity: str, domain: str, because: str) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    if not severity and not domain:
+        raise Invalid("Say what is right.", {"severity": ["Give a severity, a domain, or both."]})
+    if severity:
+        if severity not in Severity.values:
+            raise Invalid("There is no such severity.", {"severity": [f"Choose one of {', '.join(Severity.values)}."]})
+        rank = SEVERITY_ORDER[Severity(severity)]
+        columns |= {"severity": Severity(severity), "severity_rank": rank, "severity_reason": because}
+    if domain:
+        if domain not in (known := domains()):
+            raise Invalid(f"There is no domain {domain}.", {"domain": [f"Choose one of {', '.join(known)}."]})
+        queue, why = route(domain, incident.business_unit)
+        columns |= {"domain": domain, "queue": queue, "queue_reason": why}
+    return columns
+
+
+def domains() -> list[str]:
+    """Return the domains that a kind or a queue knows, in order."""
+    found = set(ExceptionKind.objects.values_list("domain", flat=True))
+    return sorted(found.union(*Queue.objects.values_list("domains", flat=True)))
 
 
 def hold(incident: Incident, *, by: User, reason: str = "", if_version: int | None = None) -> Incident:

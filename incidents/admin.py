@@ -12,6 +12,7 @@ from audit.admin import AuditedAdmin, ReadOnlyAdmin, ReasonForm
 from audit.manifests import Document
 from incidents.manifests import CalendarDocument, KindDocument, QueueDocument, SlaDocument
 from incidents.models import Calendar, Evidence, ExceptionKind, Incident, Queue, Signal, SlaPolicy
+from incidents.states import Assign
 
 
 class DocumentForm(ReasonForm):
@@ -113,6 +114,29 @@ class QueueForm(DocumentForm):
     """A team's list of work."""
 
     document = QueueDocument
+    assign = forms.ChoiceField(
+        choices=Assign.choices,
+        required=False,
+        help_text="What happens with an incident that needs a person: members who have the skill, may see it, are on"
+        " duty and have room are compared by what they have open.",
+    )
+
+    class Meta:
+        model = Queue
+        fields = ("slug", "label", "domains", "business_units", "members", "assign", "calendar")
+        help_texts: ClassVar = {
+            "members": 'As [{"user": "anna", "skills": ["billing"], "capacity": 10}]; without skills: every kind.',
+            "calendar": "Members are on duty in its open hours; empty: always.",
+        }
+
+    def clean_assign(self) -> str:
+        """Leave the incident in the queue where nothing is said."""
+        return self.cleaned_data["assign"] or Assign.OFF.value
+
+    def said(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        """Name the calendar as a document does."""
+        said = super().said(cleaned)
+        return {**said, "calendar": said["calendar"].slug if said["calendar"] else None}
 
 
 @admin.register(Queue)
@@ -120,7 +144,7 @@ class QueueAdmin(_KeyedAdmin):
     """Who takes what the loop cannot finish."""
 
     form = QueueForm
-    list_display = ("label", "slug", "domains", "business_units")
+    list_display = ("label", "slug", "domains", "business_units", "assign", "calendar")
     search_fields = ("slug", "label")
 
 
@@ -155,7 +179,7 @@ class SlaPolicyAdmin(_KeyedAdmin):
     """Targets by severity, warnings and escalations."""
 
     form = SlaForm
-    list_display = ("label", "slug", "calendar", "warn_percent", "contractual", "priority", "enabled")
+    list_display = ("label", "slug", "calendar", "business_units", "regions", "priority", "contractual", "enabled")
     list_filter = ("enabled", "contractual")
     search_fields = ("slug", "label")
 

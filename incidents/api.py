@@ -24,6 +24,7 @@ from incidents.serializers import (
     AssignBody,
     CommentBody,
     CommentSerializer,
+    CorrectBody,
     EvidenceSerializer,
     HappeningSerializer,
     HistoryLineSerializer,
@@ -206,6 +207,19 @@ class Assign(_Act):
         incident = self.found(pk)
         told = self.read(request, incident)
         actions.assign(incident, to=_named(told.pop("assignee")), **told)
+        return self.answer(pk)
+
+
+class Correct(_Act):
+    """Set its severity or domain right."""
+
+    body_class = CorrectBody
+
+    @extend_schema(request=CorrectBody, responses=IncidentDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Set severity, domain or both, for a reason; the rules leave them alone from then on."""
+        incident = self.found(pk)
+        actions.correct(incident, **self.read(request, incident))
         return self.answer(pk)
 
 

@@ -1,6 +1,5 @@
 """The list of incidents as people look through it: a few views, filters, and words to find."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +11,7 @@ from django.db.models import Q, QuerySet
 from audit.clock import db_now
 from audit.models import BusinessUnit
 from incidents.models import ExceptionKind, Incident, Queue
+from incidents.search import saying
 from incidents.states import CLOSED, Severity, Status
 
 COLUMNS = (
@@ -26,7 +26,6 @@ VIEWS = {
     "closed": ("Closed", Q(status__in=CLOSED)),
     "all": ("All", Q()),
 }
-_NUMBER = re.compile(r"(?:inc-|#)(\d{1,15})", re.IGNORECASE)
 SOON = timedelta(hours=4)
 
 
@@ -57,9 +56,7 @@ def narrowed(rows: "QuerySet[Incident]", params: Mapping[str, str], user: User) 
     if params.get("queue"):
         rows = rows.filter(queue__slug=params["queue"])
     rows = rows.filter(_assigned(params.get("assignee", ""), user), _timely(params.get("sla", "")))
-    for word in params.get("search", "")[:200].split()[:6]:
-        rows = rows.filter(_says(word))
-    return rows
+    return saying(rows, params.get("search", ""), user)
 
 
 def _assigned(value: str, user: User) -> Q:
@@ -78,14 +75,6 @@ def _timely(value: str) -> Q:
         now = db_now()
         return running & Q(sla__resolve_due__gte=now, sla__resolve_due__lt=now + SOON)
     return Q(pk__in=[]) if value else Q()
-
-
-def _says(word: str) -> Q:
-    number = _NUMBER.fullmatch(word)
-    if number is not None:
-        return Q(pk=int(number.group(1)))
-    found = Q(title__icontains=word) | Q(entity_key__icontains=word)
-    return found | Q(pk=int(word)) if word.isascii() and word.isdigit() and len(word) < 16 else found
 
 
 def filters(params: Mapping[str, str]) -> list[Filter]:

@@ -38,6 +38,12 @@ def business_minutes_between(calendar: Calendar, start: datetime, end: datetime)
     return total.total_seconds() / 60
 
 
+def is_open(calendar: Calendar, moment: datetime) -> bool:
+    """Tell whether ``moment`` lies within open hours."""
+    opens = next(open_times(calendar, moment), None)
+    return opens is not None and opens[0] <= moment
+
+
 def open_times(calendar: Calendar, start: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Yield the open times that end after ``start``, in order, in UTC, for three years."""
     zone = ZoneInfo(calendar.time_zone)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from audit import strictjson
 from audit.errors import Invalid
-from incidents.normal import NormalSignal, year_is_sane
+from incidents.normal import UNBROKEN, NormalSignal, year_is_sane
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -38,6 +38,8 @@ class _Reader:
 
     now: Callable[[], datetime]
     errors: dict[str, list[str]] = field(default_factory=dict)
+    # Strict JSON has no broken letters; what stands in headers may have.
+    unbroken: bool = True
 
     def wrong(self, name: str, message: str) -> None:
         self.errors.setdefault(name, []).append(message)
@@ -53,7 +55,7 @@ class _Reader:
         given |= {name: value for name, value in data.items() if name in DATA and value is not None}
         self._money(given, prefix)
         try:
-            signal = NormalSignal(**given, raw=raw)
+            signal = NormalSignal.model_validate({**given, "raw": raw}, context=UNBROKEN if self.unbroken else None)
         except ValidationError as error:
             self._note(error, prefix)
             return None
@@ -169,6 +171,7 @@ def _binary(reader: _Reader, context: dict[str, str], data: Any) -> NormalSignal
             reader.wrong(f"ce-{name}", "A CloudEvent needs this header.")
     if reader.errors:
         return None
+    reader.unbroken = False
     return reader.signal(plain, data, {"headers": plain, "data": data}, "data.")
 
 

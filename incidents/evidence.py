@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
@@ -15,9 +17,11 @@ from audit.proofs import digest, moment
 from connectors import gateway
 from connectors.base import ConnectorError, NotFound, Record, Unreachable
 from connectors.models import Connection
+from incidents import entities
 from incidents.briefs import brief, note
 from incidents.expressions import MAX_LIST, ExpressionFailed, compile_expression
 from incidents.kinds import KindDefinition, Query, definition_of
+from incidents.leases import Lease
 from incidents.models import Evidence, Incident
 from incidents.normal import clean
 
@@ -52,29 +56,51 @@ class Collected:
     healed: str = ""  # why there is nothing to mend; blank: there is, or nobody can tell
 
 
-def collect(incident: Incident, *, actor: str) -> Collected:
+def collect(incident: Incident, *, actor: str, lease: Lease | None = None) -> Collected:
     """Read everything that the kind asks for and store it as a new round of evidence.
 
-    All of a round is stored or none of it. Raises ``ConnectorError`` where a record that is not optional
-    cannot be read; must not be called inside a transaction.
+    All of a round is stored or none of it; with a ``lease``, only while that is ours: it is renewed before each read.
+    Raises ``ConnectorError`` where a record that is not optional cannot be read, and ``LeaseLost``; must not be
+    called inside a transaction.
     """
     definition = definition_of(incident.kind) if incident.kind is not None else None
     findings: list[Finding] = []
+    unit = incident.business_unit
     if definition is not None:
         variables: dict[str, Any] = {"incident": brief(incident), "signals": _signals(incident)}
-        findings = ask(definition.evidence, variables, actor=actor, incident=incident.pk)
-    round_ = _store(incident, findings, actor)
+        findings = ask(definition.evidence, variables, actor=actor, incident=incident.pk, lease=lease)
+        unit = unit or _unit(definition, variables)
+    if lease is not None:
+        lease.renew()
+    round_ = _store(incident, findings, definition, unit, actor)
     unreadable = {finding.query.name: finding.reason for finding in findings if finding.outcome == "unreadable"}
     found = {finding.query.name: len(finding.records) for finding in findings}
     return Collected(round_, found, unreadable, _healed(definition, incident) if definition else "")
 
 
-def ask(queries: list[Query], variables: dict[str, Any], *, actor: str, incident: int | None = None) -> list[Finding]:
-    """Answer queries in order; each may use the answers before it. ``variables`` grows by what was readable."""
+def ask(
+    queries: list[Query],
+    variables: dict[str, Any],
+    *,
+    actor: str,
+    incident: int | None = None,
+    lease: Lease | None = None,
+) -> list[Finding]:
+    """Answer queries in order; each may use the answers before it. ``variables`` grows by what was readable.
+
+    What has not been begun after ``EVIDENCE_SECONDS`` counts as unreadable, with that as its reason.
+    """
+    end = monotonic() + settings.EVIDENCE_SECONDS
     connections = {row.slug: row for row in Connection.objects.filter(slug__in={query.connection for query in queries})}
     findings = []
     for query in queries:
-        finding = _ask(query, variables, connections.get(query.connection), actor, incident)
+        if lease is not None:
+            lease.renew()
+        if monotonic() >= end:
+            reason = f"the {settings.EVIDENCE_SECONDS} seconds for reading evidence were over"
+            finding = Finding(query, {}, outcome="unreadable", reason=reason)
+        else:
+            finding = _ask(query, variables, connections.get(query.connection), actor, incident)
         findings.append(finding)
         if finding.outcome != "unreadable":
             variables[query.name] = finding.value
@@ -144,13 +170,26 @@ def plain(value: Any) -> Any:
     return clean(value) if value is None or isinstance(value, str | int) else str(value)
 
 
-def _store(incident: Incident, findings: list[Finding], actor: str) -> int:
+def _unit(definition: KindDefinition, variables: dict[str, Any]) -> str:
+    """Return the business unit that the records speak of, where no signal has named one; "" where they do not say."""
+    try:
+        found = compile_expression(definition.business_unit).evaluate(variables) if definition.business_unit else ""
+    except ExpressionFailed:
+        return ""
+    return found if isinstance(found, str) else ""
+
+
+def _store(
+    incident: Incident, findings: list[Finding], definition: KindDefinition | None, unit: str, actor: str
+) -> int:
     with transaction.atomic():
         now = db_now()
         last = incident.evidence.aggregate(last=Max("round"))["last"] or 0
         round_ = last + 1
         rows = [row for finding in findings for row in _rows(incident, finding, round_, now)]
         Evidence.objects.bulk_create(rows)
+        if definition is not None and definition.entities:
+            entities.learn(incident, rows, definition, unit=unit)
         kept = [{"name": row.name, "record": row.record_id, "digest": row.digest} for row in rows]
         note(incident, "evidence.collected", actor=actor, data={"round": round_, "evidence": kept})
     return round_

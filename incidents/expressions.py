@@ -1,5 +1,6 @@
 """The one small language (CEL) of kinds, playbooks and policies: compiled once, guarded, the same on every machine."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -79,6 +80,22 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def _divisor(value: Any) -> Any:
+    if value == 0:
+        raise ArithmeticError("it divides by zero")
+    return value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ArithmeticError("a number in it is not finite")
+    return value
+
+
+# Doubles divide by zero without a word, and a text may say “inf”: what is written through these says so instead.
+_CHECKS: dict[str, Callable[..., Any]] = {"_divisor": _divisor, "_finite": _finite}
+
+
 @dataclass(frozen=True)
 class _Token:
     kind: str
@@ -110,7 +127,7 @@ class Expression:
         values = {name: as_value(variables[name], self.calculates) for name in self.names}
         for last, program in enumerate(self._programs, start=1 - len(self._programs)):
             try:
-                return program.execute(cel.Context(values, dict(self._functions)))
+                return _all_finite(program.execute(cel.Context(values, dict(self._functions))))
             except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
                 # Whole numbers that CEL itself makes, such as size(), meet whole literals in the second program.
                 if last == 0 or not isinstance(error, TypeError):
@@ -134,8 +151,7 @@ def compile_expression(source: str) -> Expression:
         raise BadExpression("An expression is needed here.")
     if len(source) > MAX_SOURCE:
         raise BadExpression(f"An expression has at most {MAX_SOURCE} characters; this one has {len(source)}.")
-    tokens = [_Token(str(found.lastgroup), found.group(), found.start()) for found in _TOKEN.finditer(source)]
-    tokens = [token for token in tokens if token.kind != "remark"]
+    tokens = _tokens(source)
     bound = _guard(source, tokens)
     program = _compile(cel, source)
     calls = _calls(tokens)
@@ -144,10 +160,17 @@ def compile_expression(source: str) -> Expression:
             raise BadExpression(f"There is no function {token.text}.", *_place(source, token.start))
     names = frozenset(program.variables()) - bound - _TYPES
     calculates = any(token.kind == "other" and token.text in "+-*/" for token in tokens)
-    doubled = _as_doubles(source, tokens) if calculates else source
-    programs = (program,) if doubled == source else (_compile(cel, doubled), program)
+    checked = _checked(source, tokens)
+    doubled = _as_doubles(checked, _tokens(checked)) if calculates else checked
+    programs = tuple(_compile(cel, text) for text in dict.fromkeys((doubled, checked)))
     functions = {token.text: FUNCTIONS[token.text] for token in calls if token.text in FUNCTIONS}
+    functions |= {name: check for name, check in _CHECKS.items() if name in checked}
     return Expression(source, names, calculates, programs, functions)
+
+
+def _tokens(source: str) -> list[_Token]:
+    found = [_Token(str(part.lastgroup), part.group(), part.start()) for part in _TOKEN.finditer(source)]
+    return [token for token in found if token.kind != "remark"]
 
 
 def _compile(cel: Any, source: str) -> Any:
@@ -184,6 +207,45 @@ def _calls(tokens: list[_Token]) -> list[_Token]:
     ]
 
 
+def _checked(source: str, tokens: list[_Token]) -> str:
+    """Write each divisor as ``_divisor(…)``, and each ``double(…)`` as ``_finite(double(…))``."""
+    put: list[tuple[int, str]] = []
+    for number, token in enumerate(tokens[:-1]):
+        first = name = None
+        if token.kind == "other" and token.text == "/":
+            first, name = number + 1, "_divisor("
+        elif token.text == "double" and token.kind == "name" and tokens[number + 1].text == "(":
+            first, name = number, "_finite("
+        if first is not None and name is not None:
+            last = tokens[_operand_end(tokens, first)]
+            put += [(tokens[first].start, name), (last.start + len(last.text), ")")]
+    pieces, end = [], 0
+    for at, text in sorted(put, key=lambda one: one[0]):
+        pieces += [source[end:at], text]
+        end = at
+    return "".join(pieces) + source[end:]
+
+
+def _operand_end(tokens: list[_Token], at: int) -> int:
+    """Return where the operand ends that begins at ``at``: signs, a value, and the fields and calls that hang on it."""
+    while tokens[at].text in ("-", "!") and at + 1 < len(tokens):
+        at += 1
+    at = _bracket_end(tokens, at) if tokens[at].text in ("(", "[", "{") else at
+    while at + 1 < len(tokens) and tokens[at + 1].text in (".", "(", "["):
+        at = min(at + 2, len(tokens) - 1) if tokens[at + 1].text == "." else _bracket_end(tokens, at + 1)
+    return at
+
+
+def _bracket_end(tokens: list[_Token], at: int) -> int:
+    depth = 0
+    for number in range(at, len(tokens)):
+        if tokens[number].kind == "other":
+            depth += (tokens[number].text in "([{") - (tokens[number].text in ")]}")
+        if not depth:
+            return number
+    return len(tokens) - 1
+
+
 def _as_doubles(source: str, tokens: list[_Token]) -> str:
     """Write whole literals as doubles, except in square brackets, where they are places in a list."""
     pieces, end, square = [], 0, 0
@@ -209,7 +271,7 @@ def as_value(value: Any, doubles: bool = False, depth: int = 0) -> Any:
         # Beyond 2^53 a double is no longer exact: such a number is an id, not an amount.
         return float(value) if doubles and abs(value) < 2**53 else value
     if isinstance(value, float):
-        return value
+        return _given(value)
     if isinstance(value, Mapping):
         return {str(name): as_value(part, doubles, depth + 1) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -219,9 +281,22 @@ def as_value(value: Any, doubles: bool = False, depth: int = 0) -> Any:
     return _scalar(value)
 
 
+def _given(value: float) -> float:
+    if not math.isfinite(value):
+        raise ExpressionFailed("a number in it is not finite")
+    return value
+
+
+def _all_finite(value: Any) -> Any:
+    """Return what came out. Raises ``ArithmeticError`` where a number in it is infinite or none at all."""
+    for part in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        _all_finite(part)
+    return _finite(value)
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return float(value)
+        return _given(float(value))
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
@@ -233,6 +308,11 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if isinstance(error, KeyError):
         return f"there is no field {text.strip(chr(34)).strip(chr(39))}"
+    if isinstance(error, ZeroDivisionError):
+        return "it divides by zero"
+    found = re.search(r"ArithmeticError: ([^.]+)", text)
+    if found is not None:
+        return found[1]
     if text.startswith("No such overload"):
         return "an operation does not fit its values: a null, or a mixture of types"
     return re.split(r"\. (?:CEL|Check|Convert)", text)[0]

@@ -8,6 +8,7 @@ from django_filters import rest_framework as filters
 
 from incidents.access import needing
 from incidents.models import Incident, Signal
+from incidents.search import saying
 from incidents.states import Severity, Status
 
 _RUNNING = Q(sla__stopped_at=None, sla__paused_at=None)
@@ -36,7 +37,7 @@ _TIMELY: dict[str, Q] = {
 
 def shown_to(user: Any) -> QuerySet[Incident]:
     """Return the incidents that ``user`` may see, with all that the API shows of each row in one query."""
-    rows = Incident.objects.visible_to(user).select_related("queue", "assignee", "sla__policy")
+    rows = Incident.objects.visible_to(user).select_related("queue", "assignee", "sla__policy", "sla__calendar")
     return rows.annotate(sla_state=SLA_STATE)
 
 
@@ -91,19 +92,11 @@ class IncidentFilter(filters.FilterSet):
 
     def saying(self, rows: QuerySet[Incident], name: str, value: str) -> QuerySet[Incident]:
         """Keep the incidents that hold every word."""
-        for word in value[:200].split()[:6]:
-            rows = rows.filter(_says(word))
-        return rows
+        return saying(rows, value, self.request.user)
 
     def needed(self, rows: QuerySet[Incident], name: str, value: str) -> QuerySet[Incident]:
         """Keep the incidents that wait for the caller."""
         return rows.filter(needing(self.request.user))
-
-
-def _says(word: str) -> Q:
-    found = Q(title__icontains=word) | Q(entity_key__icontains=word)
-    number = word.upper().removeprefix("INC-").removeprefix("#")
-    return found | Q(pk=int(number)) if number.isascii() and number.isdigit() and len(number) < 16 else found
 
 
 class SignalFilter(filters.FilterSet):

@@ -37,6 +37,7 @@ Cel = Annotated[str, AfterValidator(_compiles)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$"), AfterValidator(_free)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 Operation = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$")]
+FieldName = Annotated[str, Field(min_length=1, max_length=100)]
 Literal_ = bool | int | float | None
 
 
@@ -132,6 +133,21 @@ class Fingerprint(Part):
     attributes: list[str] = []
 
 
+class Naming(Part):
+    """Which business entity each record of one query is, and which others its fields name. Only fields, never texts."""
+
+    record: Name
+    type: Slug = Field(alias="is")
+    key: FieldName  # the field with the number that every system is to be known by
+    also: list[FieldName] = []  # further fields by which the same system knows it
+    names: dict[Slug, FieldName] = {}  # the type of another entity and the field that holds its key
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Return the fields whose values are names of the entity itself."""
+        return (self.key, *self.also)
+
+
 class KindDefinition(Part):
     """Everything that one kind of exception is; the content of ``ExceptionKind.definition``."""
 
@@ -141,6 +157,8 @@ class KindDefinition(Part):
     fingerprint: Fingerprint = Fingerprint()
     detect: list[Detection] = []
     evidence: list[Query] = []
+    entities: list[Naming] = []
+    process: Slug | None = None  # the business process that it belongs to, such as order-to-cash
     derived: dict[Name, Cel] = {}
     causes: list[Cause] = []
     severity: list[SeverityRule] = []
@@ -215,6 +233,9 @@ def problems(definition: KindDefinition) -> list[tuple[Place, str]]:
         source = getattr(definition, field)
         if source is not None:
             names.check((field,), source, known, worked_out)
+    queries = [query.name for query in definition.evidence]
+    for number, naming in enumerate(definition.entities):
+        names.unknown(("entities", number, "record"), frozenset({naming.record}), frozenset(queries))
     names.template(("title",), definition.title, known)
     return names.found + _repeated("causes", [cause.id for cause in definition.causes])
 

@@ -12,7 +12,7 @@ from audit.manifests import Difference, Document, DocumentType, differences, ent
 from incidents.calendars import check_hours, check_place
 from incidents.kinds import KindDefinition
 from incidents.models import Calendar, ExceptionKind, Queue, SlaPolicy
-from incidents.states import Severity
+from incidents.states import Assign, Severity
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 Label = Annotated[str, Field(min_length=1, max_length=120)]
@@ -40,6 +40,15 @@ class KindDocument(Document):
         return {**self.model_dump(include={"label", "domain", "entity_type", "enabled"}), "definition": text}
 
 
+class MemberDocument(Document):
+    """A person who takes work from a queue: for which kinds or domains (none: all), and how much at once."""
+
+    kind: str = ""
+    user: Annotated[str, Field(min_length=1, max_length=150)]
+    skills: list[Slug] = []
+    capacity: Annotated[int, Field(ge=1, le=1_000)] = 10
+
+
 class QueueDocument(Document):
     """A team's list of work."""
 
@@ -48,6 +57,30 @@ class QueueDocument(Document):
     label: Label
     domains: list[str] = []
     business_units: list[str] = []
+    members: list[MemberDocument] = []
+    assign: Assign = Assign.OFF
+    calendar: Slug | None = None  # members are on duty in its open hours; none: always
+
+    @field_validator("members")
+    @classmethod
+    def _are_different(cls, members: list[MemberDocument]) -> list[MemberDocument]:
+        names = [member.user for member in members]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} stands here twice")
+        return members
+
+    @model_validator(mode="after")
+    def _has_somebody(self) -> "QueueDocument":
+        if self.assign != Assign.OFF and not self.members:
+            raise ValueError(f"assign: {self.assign.value} needs members")
+        return self
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Return what the row holds, but for the calendar."""
+        plain = self.model_dump(include={"label", "domains", "business_units"})
+        members = [member.model_dump(exclude={"kind"}) for member in self.members]
+        return {**plain, "members": members, "assign": self.assign.value}
 
 
 class CalendarDocument(Document):
@@ -102,6 +135,8 @@ class SlaDocument(Document):
     calendar: Slug
     domains: list[str] = []
     kinds: list[str] = []
+    business_units: list[str] = []
+    regions: list[str] = []
     targets: dict[Severity, TargetDocument]
     warn_percent: Annotated[int, Field(ge=1, le=100)] = 75
     escalate_to: list[str] = []
@@ -122,9 +157,9 @@ class SlaDocument(Document):
 
 def _columns(document: Any) -> dict[str, Any]:
     found: dict[str, Any] = getattr(document, "columns", None) or document.model_dump(exclude={"kind", "slug"})
-    if isinstance(document, SlaDocument):
+    if isinstance(document, SlaDocument | QueueDocument):
         calendar = Calendar.objects.filter(slug=document.calendar).first()
-        if calendar is None:
+        if calendar is None and document.calendar is not None:
             message = f"There is no calendar “{document.calendar}”."
             raise Invalid(message, {"calendar": [message]})
         found["calendar"] = calendar
@@ -141,7 +176,7 @@ def _handlers(
     """Return how documents of one kind are compared with what stands, and applied."""
 
     def wanted(document: Any, *, planning: bool) -> dict[str, Any]:
-        if planning and isinstance(document, SlaDocument):
+        if planning and isinstance(document, SlaDocument | QueueDocument):
             # The calendar may come into being in the same run.
             return {**document.columns, "calendar": document.calendar}
         return _columns(document)
@@ -175,7 +210,7 @@ def _handlers(
 
 
 DOCUMENTS: dict[str, DocumentType] = {
-    "queue": DocumentType(QueueDocument, 30, *_handlers(Queue, "slug", "queue")),
+    "queue": DocumentType(QueueDocument, 40, *_handlers(Queue, "slug", "queue")),
     "calendar": DocumentType(CalendarDocument, 30, *_handlers(Calendar, "slug", "calendar")),
     "sla_policy": DocumentType(SlaDocument, 40, *_handlers(SlaPolicy, "slug", "slapolicy")),
     "exception_kind": DocumentType(KindDocument, 50, *_handlers(ExceptionKind, "code", "exceptionkind")),

@@ -9,7 +9,10 @@ from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
 from audit.access import ScopedQuerySet
-from incidents.states import Severity, Status
+from incidents import entity_models  # noqa: F401 - the nouns of the entity graph
+from incidents.judgements import Decision, Offer, Pace  # noqa: F401 - makes them tables of this app
+from incidents.orders import BY_DUE, INDEXES, UNSEEN
+from incidents.states import Assign, Severity, Status
 
 
 class ExceptionKind(models.Model):
@@ -38,6 +41,10 @@ class Queue(models.Model):
     label = models.CharField(max_length=120)
     domains = models.JSONField(default=list, blank=True)
     business_units = models.JSONField(default=list, blank=True)
+    # [{"user": "anna", "skills": ["billing"], "capacity": 10}], see incidents.routing.
+    members = models.JSONField(default=list, blank=True)
+    assign = models.CharField(max_length=12, choices=Assign, default=Assign.OFF)
+    calendar = models.ForeignKey("Calendar", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     history = HistoricalRecords()
 
     class Meta:
@@ -75,13 +82,15 @@ class SlaPolicy(models.Model):
     calendar = models.ForeignKey(Calendar, on_delete=models.PROTECT)
     domains = models.JSONField(default=list, blank=True, help_text="Empty: every domain.")
     kinds = models.JSONField(default=list, blank=True, help_text="Codes of exception kinds; empty: every kind.")
+    business_units = models.JSONField(default=list, blank=True, help_text="Named here, it goes before unbound ones.")
+    regions = models.JSONField(default=list, blank=True, help_text="Goes before a unit alone; empty: every region.")
     # {"critical": {"acknowledge": 15, "resolve": 120}, …}, in business minutes.
     targets = models.JSONField(default=dict)
     warn_percent = models.PositiveSmallIntegerField(default=75)
     escalate_to = models.JSONField(default=list, help_text="Roles told in turn, such as approver, then compliance.")
     escalate_every_minutes = models.PositiveIntegerField(default=60)
     contractual = models.BooleanField(default=False)
-    priority = models.PositiveSmallIntegerField(default=100, help_text="The lowest number that fits wins.")
+    priority = models.PositiveSmallIntegerField(default=100, help_text="Among equally bound ones the lowest wins.")
     enabled = models.BooleanField(default=True)
     history = HistoricalRecords()
 
@@ -153,6 +162,7 @@ class Incident(models.Model):
             models.Index(fields=["business_unit", "region", "-id"], name="incident_by_unit"),
             models.Index(fields=["entity_key"], name="incident_by_entity"),
             models.Index(fields=["due_at"], name="incident_due", condition=Q(due_at__isnull=False)),
+            *INDEXES,
         ]
 
     def __str__(self) -> str:
@@ -309,6 +319,8 @@ class SlaClock(models.Model):
 
     incident = models.OneToOneField(Incident, on_delete=models.CASCADE, related_name="sla")
     policy = models.ForeignKey(SlaPolicy, on_delete=models.PROTECT, related_name="clocks")
+    calendar = models.ForeignKey(Calendar, null=True, on_delete=models.PROTECT, related_name="+")  # kept to its end
+    because = models.TextField(blank=True)  # why this policy
     started_at = models.DateTimeField()
     acknowledge_due = models.DateTimeField(null=True, blank=True)
     resolve_due = models.DateTimeField(null=True, blank=True)
@@ -323,7 +335,8 @@ class SlaClock(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["resolve_due"], name="sla_running", condition=Q(stopped_at__isnull=True))
+            models.Index(fields=["resolve_due"], name="sla_running", condition=Q(stopped_at__isnull=True)),
+            BY_DUE,
         ]
 
     def __str__(self) -> str:
@@ -345,6 +358,7 @@ class Escalation(models.Model):
     class Meta:
         ordering: ClassVar = ["level"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["incident", "level"], name="one_escalation_per_level")]
+        indexes: ClassVar = [UNSEEN]
 
     def __str__(self) -> str:
         return f"{self.incident} to {self.role}"

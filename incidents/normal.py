@@ -5,11 +5,23 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
 
 from audit.proofs import canonical
 
 MAX_JSON = 200_000
+# What a reader gives as the context of validation whose text no broken letter can stand in: there is none to look for.
+UNBROKEN = {"unbroken": True}
 _BROKEN = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -66,17 +78,24 @@ class NormalSignal(BaseModel):
     raw: dict[Any, Any] = {}  # as it came: not even the names in it are trimmed
     delivery_id: int | None = None
 
+    _texts: dict[str, str] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="before")
     @classmethod
-    def _without_broken_letters(cls, given: Any) -> Any:
-        return clean(given) if isinstance(given, dict) else given
+    def _without_broken_letters(cls, given: Any, info: ValidationInfo) -> Any:
+        return clean(given) if isinstance(given, dict) and info.context is not UNBROKEN else given
 
     @model_validator(mode="after")
     def _of_a_bearable_size(self) -> "NormalSignal":
         for name in ("attributes", "raw"):
-            if len(canonical(getattr(self, name))) > MAX_JSON:
+            text = self._texts[name] = canonical(getattr(self, name))
+            if len(text) > MAX_JSON:
                 raise ValueError(f"{name} is larger than {MAX_JSON} characters")
         return self
+
+    def text_of(self, name: str) -> str:
+        """Return ``attributes`` or ``raw`` as canonical JSON."""
+        return self._texts[name]
 
 
 def year_is_sane(value: datetime) -> bool:

@@ -4,11 +4,12 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import DateTimeField, DecimalField, F, Q, QuerySet, Value
+from django.db.models import DateTimeField, F, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from rest_framework.request import Request
@@ -16,19 +17,45 @@ from rest_framework.utils.urls import replace_query_param
 
 from audit.errors import Invalid
 from audit.paging import Cursor
+from incidents.orders import AT_STAKE
 
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _LARGEST = 2**63 - 1
-# What may be ordered by. A missing amount counts as less than nothing at stake, no clock as due at the end of time;
-# the most severe is the largest.
+# What may be ordered by. No clock counts as due at the end of time.
 ORDERS: dict[str, Combinable] = {
     "id": F("id"),
     "opened_at": F("opened_at"),
     "last_signal_at": F("last_signal_at"),
-    "severity": Value(3) - F("severity_rank"),
-    "revenue_at_risk": Coalesce(F("revenue_at_risk"), Value(-1), output_field=DecimalField(decimal_places=2)),
+    "severity": F("severity_rank"),
+    "revenue_at_risk": AT_STAKE,
     "due": Coalesce(F("sla__resolve_due"), Value(_NEVER), output_field=DateTimeField()),
 }
+# The most severe is the largest, and has the smallest rank.
+_UPSIDE_DOWN = frozenset({"severity"})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a page begins, and which way it is read from there."""
+
+    name: str
+    descending: bool  # both the value and the number, as it is read and not as it is shown
+    value: Any = None
+    key: int | None = None  # none: from the very end
+
+    def after(self, column: str, key: str) -> Q:
+        """Return the condition on what is read after this place."""
+        if self.key is None:
+            return Q()
+        side = "lt" if self.descending is not (self.name in _UPSIDE_DOWN) else "gt"
+        further = Q(**{f"{key}__{'lt' if self.descending else 'gt'}": self.key})
+        # The first half alone says where in the index to begin.
+        return Q(**{f"{column}__{side}e": self.value}) & (Q(**{f"{column}__{side}": self.value}) | further)
+
+    def order(self, column: str, key: str) -> tuple[str, str]:
+        """Return the columns to order by."""
+        sign = "-" if self.descending is not (self.name in _UPSIDE_DOWN) else ""
+        return f"{sign}{column}", f"{'-' if self.descending else ''}{key}"
 
 
 class KeysetCursor(Cursor):
@@ -39,20 +66,15 @@ class KeysetCursor(Cursor):
     ) -> list[Any]:
         """Return the rows of the page that the request asks for. Raises ``Invalid`` for an unknown order or cursor."""
         self.request_url = request.build_absolute_uri()
-        name, self.descending = _order(request.query_params.get("ordering") or "-id")
+        name, descending = _order(request.query_params.get("ordering") or "-id")
         size = self.get_page_size(request) or self.page_size or 50
         at = _opened(request.query_params.get(self.cursor_query_param))
         backward = bool(at and at["b"])
         rows = queryset.annotate(_at=ORDERS[name])
+        place = _Place(name, descending is not backward)
         if at is not None:
-            value = _read(rows, at["v"])
-            rows = rows.filter(_beyond(value, at["id"], less=self.descending is not backward))
-        sign = "-" if self.descending is not backward else ""
-        rows = rows.order_by(f"{sign}_at", f"{sign}id")
-        if name != "id":
-            # Sorting a hundred thousand numbers is quick, sorting as many whole rows is not.
-            rows = rows.filter(pk__in=list(rows.values_list("pk", flat=True)[: size + 1]))
-        found = list(rows[: size + 1])
+            place = replace(place, value=_read(rows, at["v"]), key=at["id"])
+        found = _found(rows, place, size + 1)
         more, page = len(found) > size, found[:size]
         self.page: list[Any] = page[::-1] if backward else page
         self.has_next, self.has_previous = (True, more) if backward else (more, at is not None)
@@ -119,9 +141,33 @@ def _read(rows: QuerySet[Any], text: str) -> Any:
     return value
 
 
-def _beyond(value: Any, key: int, *, less: bool) -> Q:
-    side = "lt" if less else "gt"
-    return Q(**{f"_at__{side}": value}) | Q(_at=value, **{f"id__{side}": key})
+def _found(rows: QuerySet[Any], place: _Place, wanted: int) -> list[Any]:
+    """Return the first rows after ``place``: found by number through an index, and only then read whole."""
+    if place.name == "id":
+        return list(rows.filter(place.after("id", "id")).order_by(place.order("id", "id")[1])[:wanted])
+    keys: list[int] = []
+    for part in _by_due(rows, place) if place.name == "due" else [_by_value(rows, place)]:
+        if len(keys) < wanted:
+            keys += part.values_list("pk", flat=True)[: wanted - len(keys)]
+    whole = {row.pk: row for row in rows.filter(pk__in=keys).order_by()}
+    return [whole[key] for key in keys if key in whole]
+
+
+def _by_value(rows: QuerySet[Any], place: _Place) -> QuerySet[Any]:
+    return rows.filter(place.after("_at", "id")).order_by(*place.order("_at", "id"))
+
+
+def _by_due(rows: QuerySet[Any], place: _Place) -> list[QuerySet[Any]]:
+    """Return those with a time and those without, which are due last, each in order and after ``place``."""
+    dated = rows.filter(sla__resolve_due__isnull=False).filter(place.after("sla__resolve_due", "sla__incident_id"))
+    dated = dated.order_by(*place.order("sla__resolve_due", "sla__incident_id"))
+    undated = rows.filter(sla__resolve_due__isnull=True).order_by(place.order("", "id")[1])
+    if place.key is not None and place.value == _NEVER:
+        undated = undated.filter(Q(id__lt=place.key) if place.descending else Q(id__gt=place.key))
+        return [undated, dated] if place.descending else [undated]
+    if place.key is not None and place.descending:
+        return [dated]
+    return [undated, dated] if place.descending else [dated, undated]
 
 
 def _closed(row: Any, backward: bool) -> str:

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from incidents.judged import Judged
 from incidents.models import Citation, Comment, Evidence, Incident, RootCause, Signal, SlaClock, Statement
+from incidents.states import Severity
 
 REASON_LIMIT = 2_000
 MONEY = {
@@ -144,14 +146,27 @@ class SlaSerializer(serializers.ModelSerializer[SlaClock]):
     """An incident's clock."""
 
     policy = serializers.CharField(source="policy.slug")
+    calendar = serializers.CharField(
+        source="calendar.slug", default=None, allow_null=True, help_text="Null: the policy's own."
+    )
     state = serializers.CharField(source="incident.sla_state", help_text="ok, warning or breached")
     breached = serializers.SerializerMethodField()
 
     class Meta:
         model = SlaClock
         fields: ClassVar = [
-            *("policy", "state", "breached", "acknowledge_due", "resolve_due", "acknowledged_at", "breached_at"),
-            *("paused_at", "stopped_at", "escalation_level"),
+            *(
+                "policy",
+                "calendar",
+                "because",
+                "state",
+                "breached",
+                "acknowledge_due",
+                "resolve_due",
+                "acknowledged_at",
+                "breached_at",
+            ),
+            *("breached_at", "paused_at", "stopped_at", "escalation_level"),
         ]
 
     def get_breached(self, clock: SlaClock) -> bool:
@@ -256,7 +271,7 @@ class RootCauseSerializer(serializers.ModelSerializer[RootCause]):
         return [dict(StatementSerializer(one).data) for one in out]
 
 
-class IncidentDetailSerializer(IncidentSerializer):
+class IncidentDetailSerializer(Judged, IncidentSerializer):
     """One incident with its cause and what the floors above know of it, null where there is none."""
 
     fingerprint = serializers.CharField()
@@ -272,6 +287,7 @@ class IncidentDetailSerializer(IncidentSerializer):
         model = Incident
         fields = (
             *IncidentSerializer.Meta.fields,
+            *Judged.MEMBERS,
             *("fingerprint", "attributes", "risk_explained", "root_cause", "plan", "approval", "execution", "outcome"),
         )
 
@@ -360,6 +376,13 @@ class AssignBody(IncidentActBody):
     """Who is to work on it; null takes it from whoever has it."""
 
     assignee = serializers.CharField(allow_null=True, max_length=150, help_text="A username, or null for nobody.")
+
+
+class CorrectBody(IncidentActBody):
+    """What the severity or the domain should be, and why."""
+
+    severity = serializers.ChoiceField(choices=Severity.choices, required=False, default="")
+    domain = serializers.CharField(max_length=40, required=False, default="")
 
 
 class MergeBody(IncidentActBody):

@@ -17,7 +17,7 @@ from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, NotAllowed
 from audit.strictjson import StrictJSONParser
-from incidents.access import SENDERS, check_sender
+from incidents.access import SENDERS, check_sender, reach_of
 from incidents.cloudevents import BATCH, STRUCTURED, read
 from incidents.filters import SignalFilter
 from incidents.fingerprints import NoFingerprint, fingerprint
@@ -109,9 +109,9 @@ class Signals(generics.ListAPIView[Signal]):
         kind = (request.content_type or "").partition(";")[0].strip().lower()
         signals, batch = read(kind, request.data, request.headers, cache(db_now))
         _settle_places(request.user, signals)
-        actor = request.user.get_username()
+        sent: dict[str, Any] = {"actor": request.user.get_username(), "reach": reach_of(request.user)}
         try:
-            accepted = accept_many(signals, actor=actor) if batch else [accept(signals[0], actor=actor)]
+            accepted = accept_many(signals, **sent) if batch else [accept(signals[0], **sent)]
         except NoFingerprint as error:
             raise Invalid(str(error), _without_fingerprint(signals, batch=batch)) from None
         answers = [_answer(one) for one in accepted]
@@ -140,9 +140,7 @@ def _without_fingerprint(signals: Sequence[NormalSignal], *, batch: bool) -> dic
 
 
 def _answer(accepted: Accepted) -> dict[str, Any]:
-    signal = accepted.signal
-    # The same answer for ever: a merge by a person moves `incident`, never `joined`.
-    return {"signal": signal.pk, "incident": signal.joined_id, "merged": signal.merged}
+    return {"signal": accepted.key, "incident": accepted.joined, "merged": accepted.merged}
 
 
 def _settle_places(user: Any, signals: list[NormalSignal]) -> None:

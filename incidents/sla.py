@@ -31,20 +31,60 @@ class Targets:
     warn: datetime | None = None
 
 
-def policy_for(incident: Incident, policies: Iterable[SlaPolicy]) -> SlaPolicy | None:
-    """Return the first policy, by priority, that covers the incident's domain and kind."""
-    for policy in policies:
-        if policy.domains and incident.domain not in policy.domains:
-            continue
-        if policy.kinds and incident.code not in policy.kinds:
-            continue
-        return policy
-    return None
+@dataclass(frozen=True)
+class Choice:
+    """The policy that covers an incident, and why it and no other."""
+
+    policy: SlaPolicy
+    because: str
 
 
-def targets(policy: SlaPolicy, severity: str, start: datetime) -> Targets:
-    """Return the due times for a severity, counted in business time from ``start``."""
-    minutes, calendar = policy.targets.get(severity, {}), policy.calendar
+def choose(incident: Incident, policies: Iterable[SlaPolicy]) -> Choice | None:
+    """Return the policy for an incident's domain, kind, unit and region: the one bound most closely to its place.
+
+    Bound to unit and region goes before region alone, that before unit alone, that before unbound; among equals the
+    lowest priority, then the slug. ``policies`` come in that last order.
+    """
+    fitting = [policy for policy in policies if _covers(policy, incident)]
+    if not fitting:
+        return None
+    best = max(fitting, key=_closeness)  # of equals the first
+    bound = " and ".join(
+        f"{word} {value}"
+        for word, values, value in (
+            ("unit", best.business_units, incident.business_unit),
+            ("region", best.regions, incident.region),
+        )
+        if values
+    )
+    because = f"It is bound to {bound}" if bound else "It is bound to no unit or region"
+    rivals = [policy for policy in fitting if policy is not best]
+    if any(_closeness(policy) == _closeness(best) for policy in rivals):
+        because += f", and its priority {best.priority} goes first among those that are bound alike"
+    elif rivals:
+        because += f", closer than {', '.join(policy.label for policy in rivals[:3])}"
+    return Choice(best, f"{because}.")
+
+
+def _covers(policy: SlaPolicy, incident: Incident) -> bool:
+    return all(
+        not wanted or value in wanted
+        for wanted, value in (
+            (policy.domains, incident.domain),
+            (policy.kinds, incident.code),
+            (policy.business_units, incident.business_unit),
+            (policy.regions, incident.region),
+        )
+    )
+
+
+def _closeness(policy: SlaPolicy) -> int:
+    return 2 * bool(policy.regions) + bool(policy.business_units)
+
+
+def targets(policy: SlaPolicy, severity: str, start: datetime, calendar: Calendar | None = None) -> Targets:
+    """Return the due times for a severity, counted from ``start`` in open time of ``calendar``, else the policy's."""
+    minutes, calendar = policy.targets.get(severity, {}), calendar or policy.calendar
     resolve = minutes.get("resolve")
     warn = None if resolve is None else resolve * policy.warn_percent / 100
     try:
@@ -75,16 +115,18 @@ def _policies() -> list[SlaPolicy]:
 
 
 def start(incidents: list[Incident], now: datetime) -> None:
-    """Start the clocks of incidents that have just been opened, each by the first policy that fits."""
+    """Start the clocks of incidents that have just been opened, each by the policy that fits best."""
     policies, clocks = _policies(), []
     for incident in incidents:
-        policy = policy_for(incident, policies)
-        if policy is not None:
-            due = targets(policy, incident.severity, now)
+        found = choose(incident, policies)
+        if found is not None:
+            due = targets(found.policy, incident.severity, now)
             clocks.append(
                 SlaClock(
                     incident=incident,
-                    policy=policy,
+                    policy=found.policy,
+                    calendar=found.policy.calendar,
+                    because=found.because,
                     started_at=now,
                     acknowledge_due=due.acknowledge,
                     resolve_due=due.resolve,
@@ -99,12 +141,46 @@ def retime(incident: Incident, before: str) -> None:
     clock = _clock(incident)
     if clock is None or clock.stopped_at is not None:
         return
-    if clock.resolve_due != targets(clock.policy, before, clock.started_at).resolve:
+    if clock.resolve_due != targets(clock.policy, before, clock.started_at, hours_of(clock)).resolve:
         return
-    due = targets(clock.policy, incident.severity, clock.started_at)
+    due = targets(clock.policy, incident.severity, clock.started_at, hours_of(clock))
     SlaClock.objects.filter(pk=clock.pk).update(
         acknowledge_due=due.acknowledge, resolve_due=due.resolve, warn_at=due.warn
     )
+
+
+def choose_again(incident: Incident, before: str) -> None:
+    """Choose the policy anew once the records say the unit or region that the signals left out.
+
+    A clock that has been paused, warned or missed keeps the policy that it did so by.
+    """
+    clock = _clock(incident)
+    found = choose(incident, _policies())
+    if clock is None:
+        if found is not None and incident.closed_at is None:
+            start([incident], incident.opened_at)
+        return
+    moved = clock.resolve_due != targets(clock.policy, before, clock.started_at, hours_of(clock)).resolve
+    if found is None or found.policy.pk == clock.policy_id or clock.warned_at or clock.breached_at or moved:
+        retime(incident, before)
+        return
+    due = targets(found.policy, incident.severity, clock.started_at)
+    running = SlaClock.objects.filter(pk=clock.pk, stopped_at=None, paused_at=None)
+    if running.update(
+        policy=found.policy,
+        calendar=found.policy.calendar,
+        because=found.because,
+        acknowledge_due=due.acknowledge,
+        resolve_due=due.resolve,
+        warn_at=due.warn,
+    ):
+        data = {"policy": found.policy.slug, "before": clock.policy.slug}
+        note(incident, "sla.chosen", actor=ACTOR, reason=found.because, data=data)
+
+
+def hours_of(clock: SlaClock) -> Calendar:
+    """Return the calendar that a clock was started with."""
+    return clock.calendar or clock.policy.calendar
 
 
 def follow(incident: Incident, before: str, now: datetime) -> None:
@@ -131,12 +207,12 @@ def acknowledge(incident: Incident, now: datetime) -> bool:
 
 
 def _clock(incident: Incident) -> SlaClock | None:
-    return SlaClock.objects.select_related("policy__calendar").filter(incident=incident).first()
+    return SlaClock.objects.select_related("policy__calendar", "calendar").filter(incident=incident).first()
 
 
 def _resume(clock: SlaClock, since: datetime, now: datetime) -> None:
     """Go on after a pause: what was left of business time then is left now."""
-    calendar = clock.policy.calendar
+    calendar = hours_of(clock)
 
     def moved(due: datetime | None) -> datetime | None:
         if due is None or due <= since:
@@ -175,7 +251,7 @@ def sweep() -> dict[str, int]:
 
 
 def _each(clocks: QuerySet[SlaClock], act: Callable[[SlaClock, datetime], bool]) -> int:
-    found = clocks.select_related("incident__kind", "policy__calendar").order_by("pk")[:BATCH]
+    found = clocks.select_related("incident__kind", "policy__calendar", "calendar").order_by("pk")[:BATCH]
     done = 0
     for clock in found:
         with transaction.atomic():
@@ -229,7 +305,7 @@ def _escalate(clock: SlaClock, now: datetime) -> bool:
 
 def _next(clock: SlaClock, now: datetime) -> datetime | None:
     try:
-        return add_business_minutes(clock.policy.calendar, now, clock.policy.escalate_every_minutes)
+        return add_business_minutes(hours_of(clock), now, clock.policy.escalate_every_minutes)
     except NeverOpen:
         return None
 

@@ -30,6 +30,14 @@ class Severity(TextChoices):
     LOW = "low", "Low"
 
 
+class Assign(TextChoices):
+    """What a queue does with an incident that needs a person."""
+
+    OFF = "off", "Leave it in the queue"
+    SUGGEST = "suggest", "Suggest the least loaded member"
+    LEAST_LOADED = "least_loaded", "Assign the least loaded member"
+
+
 S = Status
 # Each status and those that may follow it.
 NEXT: dict[Status, frozenset[Status]] = {

@@ -3,9 +3,12 @@
 from decimal import Decimal
 from typing import Any
 
-from incidents import sla
+from django.db import transaction
+
+from incidents import confidence, sla
 from incidents.evidence import current_round, facts, rows_of
 from incidents.expressions import ExpressionFailed, compile_expression, number, render
+from incidents.judgements import Decision
 from incidents.kinds import KindDefinition, SeverityRule, definition_of
 from incidents.models import Evidence, Incident, Queue
 from incidents.moves import change
@@ -18,45 +21,72 @@ def triage(incident: Incident, *, actor: str) -> None:
     """Set severity, title, domain, amounts, revenue at risk and queue, each with its reason.
 
     Works with what is known: at first the signals, later the evidence too. Fills what the signals left
-    blank and never overwrites what they said.
+    blank and never overwrites what they said, nor what a person has said since.
     """
     definition = definition_of(incident.kind) if incident.kind is not None else None
     columns: dict[str, Any] = {}
     if definition is None:
-        severity, because = Severity.MEDIUM, "No exception kind says how urgent this is."
+        severity, because, rule = Severity.MEDIUM, "No exception kind says how urgent this is.", ""
     else:
         variables = facts(incident)
         columns |= _blanks(incident, definition, variables)
         columns |= _at_risk(incident, definition, columns)
         columns["title"] = _title(incident, definition, variables)
         seen = {**variables["incident"], **_seen(columns)}
-        severity, because = _severity(definition.severity, {**variables, "incident": seen})
-    columns |= {"severity": severity, "severity_rank": SEVERITY_ORDER[severity], "severity_reason": because}
+        severity, because, rule = _severity(definition.severity, {**variables, "incident": seen})
     if incident.kind is not None and not incident.domain:
         columns["domain"] = incident.kind.domain
+    domain = columns.get("domain", incident.domain)
     queue, why = route(
-        columns.get("domain", incident.domain),
+        domain,
         columns.get("business_unit", incident.business_unit),
         definition.queue if definition else None,
     )
     columns |= {"queue": queue, "queue_reason": why}
-    before = incident.severity
-    change(incident, "incident.assessed", actor=actor, reason=because, **columns)
-    if incident.severity != before:
-        sla.retime(incident, before)
+    settled = {row.subject: row for row in Decision.objects.filter(incident=incident)}
+    if not _by_a_person(settled.get(Decision.Subject.SEVERITY)):
+        columns |= {"severity": severity, "severity_rank": SEVERITY_ORDER[severity], "severity_reason": because}
+    said = {
+        str(Decision.Subject.SEVERITY): (str(severity), confidence.basis_of(incident.code, severity, rule)),
+        str(Decision.Subject.DOMAIN): (domain, confidence.basis_of(incident.code, domain, "")),
+    }
+    news = {name: one for name, one in said.items() if _news(settled.get(name), one)}
+    _write(incident, columns, because, actor, news)
 
 
-def _severity(rules: list[SeverityRule], variables: dict[str, Any]) -> tuple[Severity, str]:
+def _write(
+    incident: Incident, columns: dict[str, Any], because: str, actor: str, said: dict[str, tuple[str, str]]
+) -> None:
+    before, placed = incident.severity, (incident.business_unit, incident.region)
+    with transaction.atomic():
+        change(incident, "incident.assessed", actor=actor, reason=because, **columns)
+        if said:
+            confidence.decided(incident, said)
+        if (incident.business_unit, incident.region) != placed:
+            sla.choose_again(incident, before)
+        elif incident.severity != before:
+            sla.retime(incident, before)
+
+
+def _by_a_person(made: Decision | None) -> bool:
+    return made is not None and made.corrected_at is not None
+
+
+def _news(made: Decision | None, said: tuple[str, str]) -> bool:
+    return made is None or (made.corrected_at is None and (made.said, made.basis) != said)
+
+
+def _severity(rules: list[SeverityRule], variables: dict[str, Any]) -> tuple[Severity, str, str]:
     for rule in rules:
         try:
             if compile_expression(rule.when).holds(variables):
                 because = render(rule.because, variables)
                 # What the sentence speaks of is only known once the records have been read.
                 told = because if because.count("?") == rule.because.count("?") else FIRST_LOOK
-                return rule.severity, told
+                return rule.severity, told, rule.when
         except ExpressionFailed:
             continue  # what the rule needs is not known (yet)
-    return Severity.MEDIUM, "No rule calls for more or less than medium."
+    return Severity.MEDIUM, "No rule calls for more or less than medium.", "none"
 
 
 def _blanks(incident: Incident, definition: KindDefinition, variables: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from incidents import api, signals_api, views
+from incidents import api, entities_api, entity_views, signals_api, views
 
 api_urlpatterns: list[URLPattern] = [
     path("signals/", signals_api.Signals.as_view(), name="api-signals"),
@@ -18,11 +18,18 @@ api_urlpatterns: list[URLPattern] = [
     path("incidents/<int:pk>/release/", api.Release.as_view(), name="api-incident-release"),
     path("incidents/<int:pk>/dismiss/", api.Dismiss.as_view(), name="api-incident-dismiss"),
     path("incidents/<int:pk>/reopen/", api.Reopen.as_view(), name="api-incident-reopen"),
+    path("incidents/<int:pk>/correct/", api.Correct.as_view(), name="api-incident-correct"),
     path("incidents/<int:pk>/merge/", api.MergeInto.as_view(), name="api-incident-merge"),
     path("incidents/<int:pk>/unmerge/", api.Unmerge.as_view(), name="api-incident-unmerge"),
     path("incidents/<int:pk>/comment/", api.CommentOn.as_view(), name="api-incident-comment"),
+    path("entities/", entities_api.EntityList.as_view(), name="api-entities"),
+    path("entities/<int:pk>/", entities_api.EntityDetail.as_view(), name="api-entity"),
+    path("entities/<int:pk>/confirm-alias/", entities_api.ConfirmAlias.as_view(), name="api-entity-confirm-alias"),
+    path("entities/<int:pk>/reject-alias/", entities_api.RejectAlias.as_view(), name="api-entity-reject-alias"),
+    path("entities/<int:pk>/revert-alias/", entities_api.RevertAlias.as_view(), name="api-entity-revert-alias"),
 ]
 urlpatterns: list[URLPattern] = [
     path("incidents/", views.incidents, name="incidents"),
     path("incidents/export.csv", views.export, name="incidents-export"),
+    path("incidents/<int:pk>/aliases/<int:alias>/<slug:verb>/", entity_views.act, name="alias-act"),
 ]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from audit.admin import AuditedAdmin, ReadOnlyAdmin, ReasonForm
 from incidents.models import ExceptionKind
-from playbooks import pack_actions, policy_actions
+from playbooks import breadth, pack_actions, policy_actions
 from playbooks.definitions import PlaybookDefinition
 from playbooks.manifests import documents, installer
 from playbooks.models import DeadLetter, Execution, Pack, Plan, Playbook, PlaybookVersion, Policy, PolicyVersion
@@ -32,6 +32,10 @@ class PlaybookForm(ReasonForm):
     irreversible_accepted = forms.BooleanField(
         required=False, help_text="I know that a step of this cannot be undone, and I mean it."
     )
+    confirm_breadth = forms.CharField(
+        label="Why a second process now", required=False, max_length=2_000,
+        help_text="Only asked before the first verified mend, where a second process is switched on.",
+    )  # fmt: skip
 
     class Meta:
         model = Playbook
@@ -73,7 +77,12 @@ class PlaybookForm(ReasonForm):
             )
             for where, texts in against.items():
                 self.add_error("definition", [f"{where}: {text}" for text in texts])
+            self.widening = pack_actions.widening_by(cleaned["kind_code"])
+            if self.widening is not None and not str(cleaned.get("confirm_breadth", "")).strip():
+                self.add_error("confirm_breadth", f"{self.widening.why} {self.widening.still} To go on, say why.")
         return cleaned
+
+    widening: breadth.Widening | None = None
 
 
 def _placed(error: Any) -> str:
@@ -131,6 +140,9 @@ class PlaybookAdmin(AuditedAdmin):
         """Publish the text once the row stands; the same text again publishes nothing."""
         super().save_related(request, form, formsets, change)
         playbook = form.instance
+        if form.widening is not None:
+            who = request.user.get_username()
+            breadth.confirm(form.widening, reason=form.cleaned_data["confirm_breadth"], actor=who)
         owner = playbook.owner.get_username() if playbook.owner else ""
         pack_actions.save_playbook(
             pack_actions.Header(playbook.slug, playbook.label, playbook.enabled, owner),
@@ -262,9 +274,13 @@ class PackAdmin(ReadOnlyAdmin):
         if not request.user.has_perm("playbooks.add_pack"):
             raise PermissionDenied
         files, who = installer.pack_files(slug), request.user.get_username()
-        report = installer.run(files, actor=who, plan_only=request.method != "POST")
+        reason = request.POST.get("confirm_breadth", "")[:2_000]
+        report = installer.run(files, actor=who, plan_only=request.method != "POST", confirm_breadth=reason)
+        if request.method == "POST" and report.widening is not None and not reason.strip():
+            # Asked again with the same plan and the question why.
+            report = installer.run(files, actor=who, plan_only=True)
         problems = [*report.problems, *report.conflicts]
-        if request.method == "POST" and not problems:
+        if request.method == "POST" and not problems and (report.widening is None or reason.strip()):
             done = f"{slug}: {report.count('created')} created, {report.count('changed')} changed."
             messages.success(request, done)
             return HttpResponseRedirect(reverse("admin:playbooks_pack_changelist"))
@@ -273,6 +289,8 @@ class PackAdmin(ReadOnlyAdmin):
             "title": f"Install {slug}",
             "opts": self.model._meta,
             "slug": slug,
+            "widening": report.widening,
+            "asked": request.method == "POST",
             "outcomes": [outcome for outcome in report.outcomes if outcome.word != "unchanged"],
             "unchanged": report.count("unchanged"),
             "problems": problems if files else [f"There is no pack “{slug}”."],

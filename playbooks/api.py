@@ -48,6 +48,8 @@ class PlanDetail(generics.RetrieveAPIView[Plan]):
 class PlanEdit(APIView):
     """Replace a proposed plan by one with another candidate playbook or other slot values."""
 
+    reaches_out = True  # the records are read anew
+
     @extend_schema(request=EditSerializer, responses=PlanSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Edit the plan; whoever edits it cannot approve it."""
@@ -81,6 +83,8 @@ class ExecutionDetail(generics.RetrieveAPIView[Execution]):
 
 class Rollback(APIView):
     """Take back what an execution did."""
+
+    reaches_out = True  # what will be undone is read first
 
     @extend_schema(request=ReasonSerializer, responses={202: ExecutionSerializer})
     def post(self, request: Request, pk: int) -> Response:

@@ -14,16 +14,28 @@ from playbooks.models import Execution, StepRun
 def forbids(step_run: StepRun, records: Sequence[Record]) -> str:
     """Return why the step may not be sent; "" where it may.
 
-    Forward: the approval of exactly this plan, or the grant, must still stand, and no policy may block it on the
-    record as it is now. Backward: the approval of this rollback must stand where one was asked for.
+    The approval of exactly this plan or rollback, or the grant, must still stand, and no policy may block it on the
+    record as it is now. A rollback for which nobody had to be asked needs no approval.
     """
-    execution = step_run.execution
-    if execution.direction == Execution.Direction.BACKWARD:
-        return _rollback(execution)
-    return plans.authority(execution.plan) or _blocked(step_run, records)
+    return _unapproved(step_run.execution) or _blocked(step_run, records)
 
 
-def _rollback(execution: Execution) -> str:
+def lapsed(execution: Execution) -> str:
+    """Return why nothing of the execution may be sent any more; "" where it may. What ran out becomes expired."""
+    said = _unapproved(execution)
+    if said:
+        back = _is_undo(execution)
+        approvals.expire("rollback" if back else "plan", execution.pk if back else execution.plan_id)
+    return said
+
+
+def _is_undo(execution: Execution) -> bool:
+    return execution.direction == Execution.Direction.BACKWARD
+
+
+def _unapproved(execution: Execution) -> str:
+    if not _is_undo(execution):
+        return plans.authority(execution.plan)
     if execution.approval_id is None:
         return ""
     if approvals.standing("rollback", execution.pk, execution.digest) is None:
@@ -33,26 +45,32 @@ def _rollback(execution: Execution) -> str:
 
 def _blocked(step_run: StepRun, records: Sequence[Record]) -> str:
     """Ask the policies again, as they stand now, about the record as it is now; what they say is kept."""
-    step, incident = step_run.step, step_run.execution.incident
-    plan = step.plan
-    amount, currency = _at_stake(step_run, records)
+    step, execution = step_run.step, step_run.execution
+    operation = _operation(step_run)
+    amount, currency = _at_stake(operation, step_run, records)
+    undo = operation if _is_undo(execution) else None
     rulings = policies.judge(
         policies.Situation(
-            operation=f"{step.connection}:{step.operation}",
-            connection=step.connection,
+            operation=f"{step_run.connection}:{step_run.operation}",
+            connection=step_run.connection,
             parameters=step_run.parameters,
             record=dict(records[0].fields) if records else {},
-            changes={change["field"]: change["after"] for change in step.predicted if not change["side_effect"]},
-            incident=plans.described(incident),
-            risk=step.risk,
-            financial=step.financial,
+            changes={change["field"]: change["after"] for change in step_run.expected if not change["side_effect"]},
+            incident=plans.described(execution.incident),
+            risk=undo.risk if undo else step.risk,
+            # What takes back a posting is about money, whatever its own operation says.
+            financial=step.financial or bool(undo and undo.financial),
             amount=amount,
             currency=currency,
             actor="system:loop",
-            subject="plan",
+            subject="rollback" if _is_undo(execution) else "plan",
         )
     )
     policies.keep(rulings, step, moment="run")
+    return _stops(step_run, rulings)
+
+
+def _stops(step_run: StepRun, rulings: Sequence[policies.Ruling]) -> str:
     refused = [
         f"{ruling.reason} ({ruling.policy} v{ruling.version})" for ruling in rulings if ruling.verdict == "block"
     ]
@@ -62,18 +80,35 @@ def _blocked(step_run: StepRun, records: Sequence[Record]) -> str:
     if corrected:
         return f"A policy would correct what was approved: {', '.join(corrected)}."
     asked = {(ruling.policy, ruling.version) for ruling in rulings if ruling.verdict == "needs_approval"}
-    answered = set(step.guardrails.filter(moment="plan", verdict="needs_approval").values_list("policy", "version"))
-    if plan.autonomous and asked - answered:
-        names = ", ".join(f"{policy} v{version}" for policy, version in sorted(asked - answered))
-        return f"A policy that spoke only now asks for an approval: {names}."
-    return ""
+    names = ", ".join(f"{policy} v{version}" for policy, version in sorted(asked - _answered(step_run)))
+    if not names or not _nobody_was_asked(step_run.execution):
+        return ""
+    if _is_undo(step_run.execution):
+        return f"A policy asks for an approval of this undo, and nobody was asked: {names}."
+    return f"A policy that spoke only now asks for an approval: {names}."
 
 
-def _at_stake(step_run: StepRun, records: Sequence[Record]) -> tuple[Decimal | None, str]:
-    """Return the amount of this one step, as the plan asked the policies: never the sum of a plan's steps."""
+def _answered(step_run: StepRun) -> set[tuple[str, int]]:
+    """Return the policies that asked when the plan was made: who approved the plan approved the undo in its digest."""
+    if _is_undo(step_run.execution) and step_run.execution.plan.autonomous:
+        return set()
+    spoken = step_run.step.guardrails.filter(moment="plan", verdict="needs_approval")
+    return set(spoken.values_list("policy", "version"))
+
+
+def _nobody_was_asked(execution: Execution) -> bool:
+    return execution.approval_id is None if _is_undo(execution) else execution.plan.autonomous
+
+
+def _operation(step_run: StepRun) -> Write | None:
     connection = Connection.objects.filter(slug=step_run.connection).first()
     operation = registry.operation_of(connection, step_run.operation) if connection else None
-    if not isinstance(operation, Write) or operation.amount is None:
+    return operation if isinstance(operation, Write) else None
+
+
+def _at_stake(operation: Write | None, step_run: StepRun, records: Sequence[Record]) -> tuple[Decimal | None, str]:
+    """Return the amount of this one step, as the plan asked the policies: never the sum of a plan's steps."""
+    if operation is None or operation.amount is None:
         return None, ""
     stake = operation.amount(operation.arguments.model_validate(step_run.parameters), records)
     return (Decimal(stake[0]), stake[1]) if stake else (None, "")

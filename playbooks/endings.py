@@ -1,17 +1,22 @@
 """How what cannot go on ends: plans void, executions closed, lanes free, and a reason that people can read."""
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 
 from approvals import actions as approvals
+from approvals.models import ApprovalRequest
+from audit.clock import db_now
 from incidents.actions import move
 from incidents.models import Incident
 from incidents.states import Status
 from playbooks import deadletters, plans, stumbles
-from playbooks.models import DeadLetter, Execution, Plan
+from playbooks.models import DeadLetter, Execution, Plan, StepRun
 from playbooks.moves import hold, move_execution, move_step
 from playbooks.states import LIVE_EXECUTION, ExecutionState, PlanState, StepState
 
 ACTOR = "system:loop"
+T = StepState
+UNSENT = (T.PLANNED, T.INTENT, T.UNKNOWN, T.REFUSED, T.STUCK)  # or not known to be sent
 GUIDANCE = "Look at the reason, then replay: what may have been sent is looked for first, under the same key."
 
 
@@ -79,6 +84,21 @@ def end(execution: Execution, *, actor: str, reason: str) -> None:
         move_execution(execution, ExecutionState.CANCELLED, actor=actor, reason=reason)
         if execution.plan.state == PlanState.APPROVED:
             plans.void(execution.plan, actor=actor, reason=reason)
+
+
+def expire_unused() -> int:
+    """Settle every yes whose time ran out before all of it was sent, and ring; return how many."""
+    unsent = StepRun.objects.filter(state__in=UNSENT)
+    begun = Execution.objects.filter(plan=OuterRef("pk"), direction=Execution.Direction.FORWARD)
+    left = unsent.filter(execution__plan=OuterRef("pk"), execution__direction=Execution.Direction.FORWARD)
+    proposed = Plan.objects.filter(~Exists(begun) | Exists(left), state__in=(PlanState.ASKED, PlanState.APPROVED))
+    back = Execution.objects.filter(direction=Execution.Direction.BACKWARD, state__in=LIVE_EXECUTION)
+    unfinished = back.filter(Exists(unsent.filter(execution=OuterRef("pk"))))
+    late = ApprovalRequest.objects.filter(state="approved", expires_at__lte=db_now()).filter(
+        Q(subject="plan", subject_id__in=proposed.values("pk"))
+        | Q(subject="rollback", subject_id__in=unfinished.values("pk"))
+    )
+    return sum(approvals.expire(*key) for key in late.order_by("pk").values_list("subject", "subject_id"))
 
 
 def tidy(incident_id: int | None = None) -> int:

@@ -24,7 +24,7 @@ from connectors import gateway, registry, retry
 from connectors.base import Blocked, ConnectorError, Unanswered, VersionConflict, Write, Written
 from connectors.models import Connection
 from incidents.leases import Lease
-from playbooks import authority, deadletters, lanes, stumbles, verification
+from playbooks import authority, deadletters, lanes, seals, stumbles, verification
 from playbooks.models import Attempt, DeadLetter, Execution, StepRun
 from playbooks.moves import move_step
 from playbooks.states import StepState
@@ -53,6 +53,10 @@ class Outcome:
 
 
 GO_ON = None
+UNDO_FORBIDDEN = (
+    "Ask the owner of the policy, then replay; where an approval is missing, add an approval rule for rollbacks, "
+    "resolve this letter and ask for the undo anew. Or put the record back by hand and resolve this letter."
+)
 Turn = Outcome | None
 
 
@@ -100,6 +104,10 @@ def _cancelled(execution: Execution) -> bool:
 
 def _prepare(step_run: StepRun, lease: Lease) -> Turn:
     execution = step_run.execution
+    lapsed = authority.lapsed(execution)
+    if lapsed and _untouched(step_run):
+        # Also while it waits for its lane: those behind it must not wait for what may never be sent.
+        return Outcome(Ending.CANCELLED, lapsed)
     if not lanes.enter(execution, step_run.lane):
         ahead = lanes.before_us(execution, step_run.lane)
         who = f"{ahead.execution.incident}" if ahead else "another plan"
@@ -112,10 +120,18 @@ def _prepare(step_run: StepRun, lease: Lease) -> Turn:
     return GO_ON
 
 
-def _drifted(step_run: StepRun, lease: Lease, changed: str) -> Turn:
+def _is_undo(step_run: StepRun) -> bool:
+    return step_run.execution.direction == Execution.Direction.BACKWARD
+
+
+def _untouched(step_run: StepRun) -> bool:
+    """Tell whether nothing of the whole execution has been sent."""
     sent = step_run.attempts.filter(act="send", sent_at__isnull=False).exclude(outcome="versionconflict")
-    untouched = not sent.exists() and not step_run.execution.step_runs.filter(number__lt=step_run.number).exists()
-    if untouched and step_run.execution.direction == Execution.Direction.FORWARD:
+    return not sent.exists() and not step_run.execution.step_runs.filter(number__lt=step_run.number).exists()
+
+
+def _drifted(step_run: StepRun, lease: Lease, changed: str) -> Turn:
+    if _untouched(step_run) and not _is_undo(step_run):
         return Outcome(Ending.DRIFTED, changed)
     return _park(
         step_run, lease, "record_changed", changed, "Look at the record, then plan the rest anew or undo what was done."
@@ -123,6 +139,10 @@ def _drifted(step_run: StepRun, lease: Lease, changed: str) -> Turn:
 
 
 def _send(step_run: StepRun, lease: Lease) -> Turn:
+    altered = seals.altered(step_run)
+    if altered:
+        guidance = "Somebody changed stored rows: find out who wrote to the database, then plan again."
+        return _park(step_run, lease, "altered", altered, guidance)
     try:
         look = verification.compare_with_plan(step_run)
     except ConnectorError as error:
@@ -134,7 +154,8 @@ def _send(step_run: StepRun, lease: Lease) -> Turn:
         return _drifted(step_run, lease, look.changed)
     forbidden = authority.forbids(step_run, look.records)
     if forbidden:
-        return _park(step_run, lease, "not_authorised", forbidden, "Plan again, so that what is needed is asked anew.")
+        guidance = UNDO_FORBIDDEN if _is_undo(step_run) else "Plan again, so that what is needed is asked anew."
+        return _park(step_run, lease, "not_authorised", forbidden, guidance)
     return _open_the_socket(step_run, lease)
 
 
@@ -161,9 +182,14 @@ def _open_the_socket(step_run: StepRun, lease: Lease) -> Turn:
         return _not_done(step_run, lease, error)
     written = answer.written or Written()
     with transaction.atomic():
-        move_step(step_run, T.DONE, lease=lease, actor=ACTOR, result=written.result, finished_at=db_now())
+        move_step(step_run, T.DONE, lease=lease, actor=ACTOR, result=_result(step_run, written), finished_at=db_now())
         _close_attempt(attempt, "done", call_id=answer.call.pk, request_id=written.request_id)
     return GO_ON
+
+
+def _result(step_run: StepRun, written: Written) -> dict[str, Any]:
+    """Return what the target said, beside the records as an undo foresaw them: its digest is made of those too."""
+    return {**step_run.result, **written.result}
 
 
 def _not_done(step_run: StepRun, lease: Lease, error: ConnectorError) -> Turn:
@@ -214,9 +240,8 @@ def _look_up(step_run: StepRun, lease: Lease) -> Turn:
     _close_attempt(attempt, "found" if written else "not_found")
     if written is not None:
         reason = "The answer was lost, the effect was found: adopted."
-        move_step(
-            step_run, T.DONE, lease=lease, actor=ACTOR, reason=reason, result=written.result, finished_at=db_now()
-        )
+        result = _result(step_run, written)
+        move_step(step_run, T.DONE, lease=lease, actor=ACTOR, reason=reason, result=result, finished_at=db_now())
         return GO_ON
     if step_run.not_found_count == 0:
         settle = max(operation.settle_seconds, float(settings.SETTLE_SECONDS))

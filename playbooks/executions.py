@@ -10,10 +10,9 @@ from approvals.rules import Requirement
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Refusal
-from audit.proofs import digest
 from connectors import gateway, registry
 from connectors.base import Reversible, Write
-from playbooks import lanes, plans, verification
+from playbooks import lanes, plans, seals, verification
 from playbooks.effects import effect_key, with_key
 from playbooks.models import Execution, Plan, StepRun
 from playbooks.moves import move_execution
@@ -148,7 +147,7 @@ def begin_rollback(
             direction=Execution.Direction.BACKWARD,
             undoes=execution,
             state=ExecutionState.WAITING,
-            digest=digest({"goldseam": "rollback", "execution": execution.pk, "steps": foreseen}),
+            digest=seals.rollback_seal(execution.pk, foreseen),
             requested_by=actor,
             reason=reason,
             created_at=db_now(),

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 
 from audit.models import Scope
 from incidents.models import Incident
+from incidents.states import Severity
 
 LONG = 2_000
 
@@ -46,6 +47,14 @@ class Assignment(forms.Form):
     to = forms.ModelChoiceField(
         queryset=User.objects.filter(is_active=True), to_field_name="username", required=False, empty_label="Nobody"
     )
+
+
+class Correction(forms.Form):
+    """The severity or the domain that is right, and why; what is left empty stays."""
+
+    severity = forms.ChoiceField(choices=[("", "Leave it"), *Severity.choices], required=False)
+    domain = forms.CharField(required=False, max_length=40)
+    reason = forms.CharField(max_length=LONG, error_messages={"required": "A reason is needed."})
 
 
 class MergeTarget(forms.Form):

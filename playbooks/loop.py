@@ -15,6 +15,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
+from approvals import actions as approvals
 from approvals.models import ApprovalRequest
 from audit.clock import db_now
 from audit.errors import LostRace
@@ -108,7 +109,7 @@ def _triage(incident: Incident, lease: Lease) -> Pause | None:
 
 
 def _diagnose(incident: Incident, lease: Lease) -> Pause | None:
-    collected = evidence.collect(incident, actor=ACTOR)
+    collected = evidence.collect(incident, actor=ACTOR, lease=lease)
     lease.renew()
     found = rootcause.diagnose(incident, actor=ACTOR)
     incident.refresh_from_db()
@@ -159,9 +160,10 @@ def _await_approval(incident: Incident, lease: Lease) -> Pause | None:
     asked = ApprovalRequest.objects.filter(subject="plan", subject_id=plan.pk).order_by("-pk").first()
     if asked is None or asked.state == "pending":
         return Pause()
-    if asked.state == "approved":
+    if asked.state == "approved" and not approvals.expire("plan", plan.pk):
         move_plan(plan, PlanState.APPROVED, actor=ACTOR, reason=f"Approved in request {asked.pk}.")
         return _begin(incident, plan)
+    asked.refresh_from_db()
     # Together: a plan that was rejected must not be proposed anew because a worker died in between.
     with transaction.atomic():
         hold(incident.pk)
@@ -328,6 +330,7 @@ def _agreed(back: Execution) -> str | None:
     if back.cancel_requested:
         return "The rollback was cancelled."
     if back.approval_id is not None:
+        approvals.expire("rollback", back.pk)
         asked = ApprovalRequest.objects.get(pk=back.approval_id)
         if asked.state == "pending":
             return None

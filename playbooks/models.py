@@ -9,6 +9,7 @@ from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
 from incidents.models import Incident
+from playbooks.pack_models import Pack  # noqa: F401 - makes it a table of this app
 from playbooks.states import ExecutionState, PlanState, StepState
 
 
@@ -363,7 +364,10 @@ class DeadLetter(models.Model):
                 fields=["step_run"], condition=Q(state="waiting"), name="one_waiting_letter_per_step"
             )
         ]
-        indexes: ClassVar = [models.Index(fields=["state", "cause"], name="dead_letter_by_cause")]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "cause"], name="dead_letter_by_cause"),
+            models.Index(fields=["state", "id"], name="dead_letter_by_state"),
+        ]
 
     def __str__(self) -> str:
         return self.cause
@@ -380,20 +384,3 @@ class Stumble(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count}× {self.message}"
-
-
-class Pack(models.Model):
-    """A folder of configuration that was installed, and what its files were."""
-
-    slug = models.SlugField(max_length=60, unique=True)
-    label = models.CharField(max_length=120)
-    version = models.CharField(max_length=20)
-    digest = models.CharField(max_length=64)
-    installed_at = models.DateTimeField()
-    installed_by = models.CharField(max_length=200)
-
-    class Meta:
-        ordering: ClassVar = ["slug"]
-
-    def __str__(self) -> str:
-        return f"{self.label} {self.version}"

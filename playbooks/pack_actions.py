@@ -18,6 +18,7 @@ from connectors.base import Reversible, Write
 from connectors.models import Connection
 from incidents.kinds import definition_of
 from incidents.models import ExceptionKind
+from playbooks import breadth
 from playbooks.definitions import PlaybookDefinition, unknown_names
 from playbooks.models import Pack, Playbook, PlaybookVersion, Policy, PolicyVersion
 from playbooks.policy_actions import publish
@@ -90,6 +91,13 @@ def guarded(operation: str) -> bool:
     """Tell whether an active policy speaks about ``operation`` (``fo:invoice.credit``)."""
     scopes = PolicyVersion.objects.filter(active=True, policy__enabled=True).values_list("operations", flat=True)
     return any(not names or operation in names for names in scopes)
+
+
+def widening_by(kind_code: str) -> breadth.Widening | None:
+    """Say what speaks against switching on a playbook for this kind now: a second process before the first mend."""
+    kind = ExceptionKind.objects.filter(code=kind_code).first()
+    active = breadth.active_processes()
+    return breadth.widening(active, active | {breadth.process_of(kind)}) if kind is not None else None
 
 
 def save_playbook(

@@ -26,9 +26,9 @@ from incidents.evidence import facts
 from incidents.kinds import definition_of
 from incidents.leases import Lease
 from incidents.models import Incident, RootCause
-from playbooks import chooser, plans, policies
+from playbooks import chooser, plans, policies, seals
 from playbooks.definitions import PlaybookDefinition, StepDefinition
-from playbooks.effects import EFFECT_KEY, plan_digest
+from playbooks.effects import EFFECT_KEY
 from playbooks.models import Plan, PlaybookVersion, Step
 from playbooks.moves import hold
 from playbooks.plans import LIVE, MIXED, RISK_ORDER
@@ -301,25 +301,19 @@ def _void_live(incident: Incident, reason: str, actor: str) -> None:
 
 
 def _digest(incident: Incident, number: int, version: PlaybookVersion, steps: list[Drafted]) -> str:
-    return plan_digest(
+    told = [
         {
-            "incident": incident.pk,
-            "number": number,
-            "playbook": [version.playbook.slug, version.number, version.digest],
-            "steps": [
-                {
-                    "connection": step.definition.connection,
-                    "operation": step.operation.name,
-                    "parameters": step.parameters,
-                    "sources": step.sources,
-                    "predicted": [asdict(change) for change in step.changes],
-                    "undo": step.undo,
-                    "policies": [[ruling.policy, ruling.version, ruling.verdict] for ruling in step.rulings],
-                }
-                for step in steps
-            ],
+            "connection": step.definition.connection,
+            "operation": step.operation.name,
+            "parameters": step.parameters,
+            "sources": step.sources,
+            "predicted": [asdict(change) for change in step.changes],
+            "undo": step.undo,
+            "policies": [[ruling.policy, ruling.version, ruling.verdict] for ruling in step.rulings],
         }
-    )
+        for step in steps
+    ]
+    return seals.plan_seal(incident.pk, number, version, told)
 
 
 def _store_step(plan: Plan, number: int, drafted: Drafted) -> None:

@@ -13,9 +13,12 @@ def wanted() -> dict[str, tuple[str, int]]:
         "Ring for due incidents": ("playbooks.sweep", settings.SWEEP_SECONDS),
         "Replay or escalate dead letters": ("playbooks.sweep_dead_letters", 60),
         "Sweep SLA clocks": ("incidents.sweep_sla", 15),
+        "Offer what waits for a person": ("incidents.sweep_routing", 15),
+        "Count how long signals take": ("incidents.count_pace", 15),
         "Judge deliveries": ("incidents.process_deliveries", settings.SWEEP_SECONDS),
         "Poll connections": ("connectors.poll_connections", settings.POLL_SECONDS),
         "Expire approvals": ("approvals.expire_approvals", 30),
+        "Expire unused approvals": ("playbooks.expire_unused", 30),
     }
 
 

@@ -1,22 +1,18 @@
 """Bells. Each takes ids, makes one call, and is harmless when it rings twice or never."""
 
-import logging
 from typing import Any
 
 from celery import shared_task
 from django.conf import settings
 from django.db import transaction
 from django.dispatch import receiver
-from kombu.exceptions import KombuError, OperationalError
 
 from audit.context import Source, coming_from
 from audit.slots import take_slot
-from incidents import leases
+from incidents import bells, leases
 from incidents.models import Incident
 from incidents.signals import incident_due
-from playbooks import actions, loop
-
-logger = logging.getLogger(__name__)
+from playbooks import actions, endings, loop
 
 
 @shared_task(queue="loop", name="playbooks.advance")
@@ -46,12 +42,18 @@ def sweep_dead_letters(**_: object) -> int:
         return actions.after_cooldown()
 
 
+@shared_task(queue="sweeps", name="playbooks.expire_unused")
+def expire_unused(**_: object) -> int:
+    """Settle what was approved and not carried out in time. Harmless when two schedulers ring: each settles once."""
+    if not take_slot("playbooks.expire_unused", 30):
+        return 0
+    with coming_from(Source("task")):
+        return endings.expire_unused()
+
+
 def ring_bell(incident_id: int) -> None:
     """Tell a worker to look; where the broker is away the sweep will find the row instead."""
-    try:
-        advance.delay(incident_id=incident_id)
-    except (OperationalError, KombuError, OSError) as away:
-        logger.warning("the broker is away, incident %s waits for the sweep: %s", incident_id, away)
+    bells.ring(advance, incident_id=incident_id)
 
 
 @receiver(incident_due, sender=Incident)

@@ -3,11 +3,13 @@
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
@@ -25,6 +27,7 @@ _NOT_KEPT = frozenset({401, 403, 408, 413, 415, 425, 429})
 _KEPT_HEADERS = ("ETag", "Location", "Retry-After")
 _PURGE_EVERY = 128
 _WAIT_SECONDS = 10
+_CLAIM = timedelta(minutes=5)
 
 
 class IdempotencyMiddleware:
@@ -34,7 +37,9 @@ class IdempotencyMiddleware:
     2. The view runs inside the same transaction.
     3. Its answer is stored and all of it commits together; a failure (5xx) leaves neither trace nor answer.
 
-    So a view that is called with a key must not reach out to other systems: what it writes is not yet committed.
+    A view that reaches out to other systems says so with ``reaches_out = True``: no transaction may be open while
+    they are waited for, so its key is claimed in one and its answer kept in another. A process that dies in between
+    leaves a claim that ends after ``_CLAIM``; such a view must itself refuse to do its work twice.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -54,7 +59,22 @@ class IdempotencyMiddleware:
             digest = _digest(request)
         except RequestDataTooBig:
             return respond(request, 413, "The body is larger than this installation takes.")
-        return self._once(request, principal, key, digest)
+        return (self._around if _reaches_out(request) else self._once)(request, principal, key, digest)
+
+    def _around(self, request: HttpRequest, principal: str, key: str, digest: str) -> HttpResponse:
+        try:
+            with transaction.atomic():
+                row, fresh = _claim(principal, key, digest)
+        except OperationalError:
+            return _in_progress(request)
+        if not fresh:
+            return _replay(request, row, digest)
+        response = self.get_response(request)
+        if response.status_code >= 500 or response.status_code in _NOT_KEPT:
+            row.delete()
+        else:
+            _keep(row, response)
+        return response
 
     def _once(self, request: HttpRequest, principal: str, key: str, digest: str) -> HttpResponse:
         try:
@@ -71,9 +91,7 @@ class IdempotencyMiddleware:
                 else:
                     _keep(row, response)
         except OperationalError:
-            answer = respond(request, 409, "A call with this key is still under way.", code="in_progress")
-            answer["Retry-After"] = "1"
-            return answer
+            return _in_progress(request)
         if row.pk and row.pk % _PURGE_EVERY == 0:
             purge()
         return response
@@ -82,6 +100,20 @@ class IdempotencyMiddleware:
 def _applies(request: HttpRequest) -> bool:
     path = request.path_info
     return request.method == "POST" and path.startswith("/api/v1/") and not path.startswith("/api/v1/hooks/")
+
+
+def _reaches_out(request: HttpRequest) -> bool:
+    try:
+        view = resolve(request.path_info).func
+    except Resolver404:
+        return False
+    return bool(getattr(getattr(view, "cls", None), "reaches_out", False))
+
+
+def _in_progress(request: HttpRequest) -> HttpResponse:
+    answer = respond(request, 409, "A call with this key is still under way.", code="in_progress")
+    answer["Retry-After"] = "1"
+    return answer
 
 
 def _principal(request: HttpRequest) -> str | None:
@@ -109,8 +141,8 @@ def _claim(principal: str, key: str, digest: str) -> tuple[IdempotencyKey, bool]
     """Insert the key, or wait for whoever holds it and return their row. ``True``: it is ours to answer."""
     _wait_at_most(_WAIT_SECONDS)
     mine = IdempotencyKey.objects.filter(principal=principal, key=key)
-    mine.filter(expires_at__lte=Now()).delete()
     now = db_now()
+    mine.filter(Q(expires_at__lte=now) | Q(status=None, created_at__lte=now - _CLAIM)).delete()
     row = IdempotencyKey(
         principal=principal,
         key=key,
@@ -118,11 +150,14 @@ def _claim(principal: str, key: str, digest: str) -> tuple[IdempotencyKey, bool]
         created_at=now,
         expires_at=now + settings.IDEMPOTENCY_WINDOW,
     )
-    IdempotencyKey.objects.bulk_create([row], ignore_conflicts=True)
-    standing = mine.get()
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+        found, fresh = row, True
+    except IntegrityError:
+        found, fresh = mine.get(), False
     _wait_at_most(0)
-    fresh = standing.status is None and standing.request_digest == digest
-    return standing, fresh
+    return found, fresh
 
 
 def _wait_at_most(seconds: int) -> None:
@@ -134,6 +169,8 @@ def _wait_at_most(seconds: int) -> None:
 def _replay(request: HttpRequest, row: IdempotencyKey, digest: str) -> HttpResponse:
     if row.request_digest != digest:
         return respond(request, 422, "This Idempotency-Key was used with another request.", code="key_reused")
+    if row.status is None:
+        return _in_progress(request)
     response = HttpResponse(bytes(row.body), status=row.status, content_type=row.content_type)
     for name, value in row.headers.items():
         response[name] = value

@@ -50,7 +50,7 @@ class Control:
 
     def _rows(self, request: Request, table: str, names: tuple[str, ...]) -> list[Fields]:
         query = request.query
-        if not all(query.get(name, "0").isdigit() for name in ("since", "limit")):
+        if not all(query.get(name, "0").isdecimal() and len(query.get(name, "0")) < 19 for name in ("since", "limit")):
             raise Refusal(400, "'since' and 'limit' must be whole numbers.")
         since, limit = int(query.get("since", 0)), int(query.get("limit", 2**31))
         with self.store.read() as session:

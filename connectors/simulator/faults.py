@@ -17,6 +17,7 @@ STATUSES = {"401", "403", "404", "409", "412", "422", "429", "500", "502", "503"
 COMMITTING = {"ok", "commit_then_reset", "commit_then_timeout", "commit_then_503", "slow", "stale"}
 BEFORE = {"fail_before", "reset_before", "timeout_before", "lock", "html"}
 FAULTS = COMMITTING | BEFORE | STATUSES
+LONGEST = 3600.0
 SECONDS = {"slow": 2.0, "commit_then_timeout": 30.0, "timeout_before": 30.0, "429": 2.0}
 
 
@@ -49,9 +50,13 @@ def from_header(request: Request) -> Fault | None:
     if name not in FAULTS:
         raise Refusal(400, f"Unknown fault '{name}'.")
     try:
-        return Fault(name, float(seconds) if seconds else SECONDS.get(name, 0.0))
+        wanted = float(seconds) if seconds else SECONDS.get(name, 0.0)
     except ValueError:
-        raise Refusal(400, f"Bad seconds in {FAULT_HEADER}: '{seconds}'.") from None
+        wanted = -1.0
+    # Written so that it is false for NaN too: no thread can wait for that long.
+    if not 0 <= wanted <= LONGEST:
+        raise Refusal(400, f"Bad seconds in {FAULT_HEADER}: '{seconds}'.")
+    return Fault(name, wanted)
 
 
 def choose(session: Session, system: str, request: Request) -> Fault | None:
@@ -89,8 +94,8 @@ def add(session: Session, body: Fields) -> int:
         system_named(body["system"]) if body.get("system") else None,
         match,
         name,
-        _number(body, "probability", 1.0),
-        _number(body, "seconds", None),
+        _number(body, "probability", 1.0, most=1.0),
+        _number(body, "seconds", None, most=LONGEST),
         _number(body, "count", None),
         int(_number(body, "seed", 0) or 0),
     )
@@ -100,12 +105,12 @@ def add(session: Session, body: Fields) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def _number(body: Fields, name: str, default: float | None) -> float | None:
+def _number(body: Fields, name: str, default: float | None, *, most: float = 2**53) -> float | None:
     value: Any = body.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise Refusal(400, f"'{name}' must be a number of at least 0.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise Refusal(400, f"'{name}' must be a number between 0 and {most:g}.")
     return value
 
 

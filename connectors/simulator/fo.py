@@ -136,7 +136,7 @@ class DynamicsFO:
             answer["@odata.count"] = len(found)
         answer["value"] = [self.shown(request, entity, record) for record in rows]
         if token + size < len(window):
-            base = re.sub(r"[?&](?:\$|%24)skiptoken=\d+", "", request.target)
+            base = re.sub(r"(?<=[?&])(?:\$|%24)skiptoken=\d+&?", "", request.target).rstrip("?&")
             mark = "&" if "?" in base else "?"
             answer["@odata.nextLink"] = f"http://{request.host}{base}{mark}$skiptoken={token + size}"
         return answer
@@ -214,7 +214,7 @@ def _whole(query: dict[str, str], name: str, default: int) -> int:
     text = query.get(name)
     if text is None:
         return default
-    if not text.isdigit():
+    if not text.isdecimal():
         raise Refusal(400, f"Invalid value '{text}' for {name}.")
     return int(text)
 

@@ -157,7 +157,7 @@ class Salesforce:
         """Run SOQL, or give the next page of a cursor; `nextRecordsUrl` is a path, not an address."""
         if rest:
             locator, _, start = rest[0].rpartition("-")
-            if locator not in self.cursors or not start.isdigit():
+            if locator not in self.cursors or not start.isdecimal():
                 raise Refusal(400, "invalid query locator", code="INVALID_QUERY_LOCATOR")
             size, rows = self.cursors[locator]
             return Answer(200, page(version, locator, rows, int(start), size))

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from . import faults
 from .business import plant
@@ -111,11 +112,16 @@ class Handler(BaseHTTPRequestHandler):
         if name in self.server.systems:
             self._serve_system(name, self.server.systems[name], request)
             return
+        self._send(self._control(request))
+
+    def _control(self, request: Request) -> Answer:
         try:
-            answer = self.server.control.handle(request)
+            return self.server.control.handle(request)
         except Refusal as refusal:
-            answer = self.server.control.refuse(refusal)
-        self._send(answer)
+            return self.server.control.refuse(refusal)
+        except Exception:
+            logger.exception("the simulator failed on %s", request.readable)
+            return Answer(500, {"error": "The simulator itself failed."})
 
     def do_GET(self) -> None:
         """Answer a read."""
@@ -142,13 +148,19 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "0")
         if self.headers.get("Transfer-Encoding"):
             raise Refusal(411, "Send a Content-Length.")
-        if not length.isdigit():
+        if not (length.isascii() and length.isdecimal()):
             raise Refusal(400, "Bad Content-Length.")
         if int(length) > LARGEST_BODY:
             raise Refusal(413, "The body is too large.")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise Refusal(400, "The body is shorter than its Content-Length.")
+        try:
+            rooted = urlsplit(self.path).path.startswith("/")
+        except ValueError:
+            rooted = False
+        if not rooted:
+            raise Refusal(400, "Bad address.")
         host = self.headers.get("Host") or "{}:{}".format(*self.server.server_address[:2])
         headers: Mapping[str, str] = dict(self.headers.items())
         return Request(self.command, self.path, headers, body, host)

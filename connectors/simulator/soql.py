@@ -122,11 +122,17 @@ class Parser:
         if self._take("ORDER"):
             self._need("BY")
             query.order = self._order(sobject)
-        query.limit = int(self._next("number")[1]) if self._take("LIMIT") else None
-        query.offset = int(self._next("number")[1]) if self._take("OFFSET") else 0
+        query.limit = self._whole() if self._take("LIMIT") else None
+        query.offset = self._whole() if self._take("OFFSET") else 0
         if self.position != len(self.tokens):
             raise malformed(f"unexpected token: '{self.tokens[self.position][1]}'")
         return query
+
+    def _whole(self) -> int:
+        text = self._next("number")[1]
+        if not text.isdecimal():
+            raise malformed(f"unexpected token: '{text}'")
+        return int(text)
 
     def _columns(self) -> tuple[list[str], bool]:
         first = self._next("word")[1]
@@ -179,6 +185,8 @@ class Parser:
     def _comparison(self, sobject: SObject) -> Predicate:
         path, target = resolved(sobject, self._next("word")[1])
         if self._take("LIKE"):
+            if target.kind in ("datetime", "boolean", "id", "reference"):
+                raise Refusal(400, f"invalid operator on {target.kind} field", code="INVALID_QUERY_FILTER_OPERATOR")
             return _like(path, _unescaped(self._next("text")[1]))
         negated = self._take("NOT")
         if negated or self._peek("IN"):
@@ -204,8 +212,8 @@ class Parser:
             return None
         if sort == "text" and target.kind not in ("datetime", "boolean"):
             return _folded(_unescaped(text), target)
-        if sort == "moment" and target.kind == "datetime":
-            return _moment(text)
+        if sort == "moment" and target.kind == "datetime" and (moment := _moment(text)) is not None:
+            return moment
         if target.kind == "boolean" and text.lower() in ("true", "false"):
             return text.lower() == "true"
         raise Refusal(

@@ -18,6 +18,11 @@ from playbooks.models import DeadLetter, Execution, Verification
 from playbooks.states import ExecutionState
 
 LIMIT = 50
+# What a line shows; an incident has three times as many columns, and a page reads a few hundred incidents.
+COLUMNS = (
+    *("title", "status", "status_reason", "severity", "severity_rank", "revenue_at_risk", "currency"),
+    *("assignee", "last_signal_at", "sla__resolve_due"),
+)
 MOVING = 500  # of the incidents under way anywhere, that the list of what mends itself is taken from
 _FAR = datetime.max.replace(tzinfo=UTC)
 WORKING = ("operator", "automation_admin")
@@ -67,12 +72,15 @@ class Mending:
 
 
 def needs_of(user: User) -> list[Need]:
-    """Return what waits for ``user``: at most ``LIMIT`` of each sort, one line an incident. About ten queries."""
+    """Return what waits for ``user``, one line an incident: the ``LIMIT`` most urgent of the first of each sort.
+
+    One more than ``LIMIT`` says that there are more. About ten queries.
+    """
     found: dict[int, Need] = {}
     for need in _all(user, Incident.objects.visible_to(user)):
         # The first word about an incident is the most telling one.
         found.setdefault(need.incident_id, need)
-    return sorted(found.values(), key=lambda need: need.urgency)
+    return sorted(found.values(), key=lambda need: need.urgency)[: LIMIT + 1]
 
 
 def count_of(user: User, asked: Iterable[int]) -> int:
@@ -96,8 +104,9 @@ def _all(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
 
 
 def _approvals(user: User) -> Iterator[Need]:
-    asked = list(pending_for(user).order_by("expires_at", "id")[:LIMIT])
-    incidents = Incident.objects.in_bulk({one.incident_id for one in asked})
+    columns = ("subject", "incident_id", "title", "asked_because", "amount", "currency", "expires_at")
+    asked = list(pending_for(user).order_by("expires_at", "id").only(*columns)[: LIMIT + 1])
+    incidents = Incident.objects.only("severity").in_bulk({one.incident_id for one in asked})
     for one in asked:
         incident = incidents.get(one.incident_id)
         undo = one.subject == "rollback"
@@ -117,21 +126,26 @@ def _approvals(user: User) -> Iterator[Need]:
 
 
 def _stuck(user: User, visible: "QuerySet[Incident]") -> list[Incident]:
-    """Return what cannot go on, most urgent first: asked for in two ways, so that each can use its index."""
-    mine = visible.filter(Q(assignee=user) | Q(assignee__isnull=True)).select_related("sla")
+    """Return what cannot go on, most urgent first: found by number, each sort by its own index, and then read."""
     letters = DeadLetter.objects.filter(state=DeadLetter.State.WAITING).order_by("id")
-    waiting = list(letters.values_list("incident_id", flat=True)[: 4 * LIMIT])
-    lettered = list(mine.filter(pk__in=waiting)) if waiting else []
-    known = {incident.pk for incident in lettered}
-    resting = mine.filter(status=Status.NEEDS_OPERATOR).order_by("severity_rank", "-id")[: LIMIT + 1]
-    found = [*lettered, *(incident for incident in resting if incident.pk not in known)]
-    return sorted(found, key=lambda incident: (incident.severity_rank, -incident.pk))[: LIMIT + 1]
+    resting = visible.filter(status=Status.NEEDS_OPERATOR).order_by("severity_rank", "-id")
+    ids = {
+        *letters.values_list("incident_id", flat=True)[: 4 * LIMIT],
+        # Apart, and without their clocks: asked together, all that rest are sorted before the first is shown.
+        *resting.filter(assignee=user).values_list("pk", flat=True)[: LIMIT + 1],
+        *resting.filter(assignee__isnull=True).values_list("pk", flat=True)[: LIMIT + 1],
+    }
+    mine = visible.filter(Q(assignee=user) | Q(assignee__isnull=True), pk__in=ids).select_related("sla")
+    return list(mine.only(*COLUMNS).order_by("severity_rank", "-id")[: LIMIT + 1])
 
 
 def _needing_a_person(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
-    incidents = _stuck(user, visible)[:LIMIT]
+    incidents = _stuck(user, visible)
     letters: dict[int, DeadLetter] = {}
-    waiting = DeadLetter.objects.filter(incident__in=incidents, state=DeadLetter.State.WAITING)
+    waiting = DeadLetter.objects.filter(
+        incident__in=[incident.pk for incident in incidents], state=DeadLetter.State.WAITING
+    )
+    waiting = waiting.only("incident_id", "error", "guidance")
     differs = Verification.objects.filter(step_run=OuterRef("step_run"), matched=False)
     for letter in waiting.annotate(differs=Exists(differs)).order_by("id"):
         letters.setdefault(letter.incident_id, letter)
@@ -168,14 +182,17 @@ def _of_incident(incident: Incident, user: User, word: Word) -> Need:
 def _escalated(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
     told = Escalation.objects.filter(role__in=roles_of(user), acknowledged_at__isnull=True)
     told = told.filter(_seen(visible)).exclude(incident__status__in=CLOSED)
-    for one in told.select_related("incident__sla").order_by("-created_at")[:LIMIT]:
+    told = told.select_related("incident__sla").only("justification", *(f"incident__{name}" for name in COLUMNS))
+    for one in told.order_by("-created_at")[: LIMIT + 1]:
         yield _of_incident(one.incident, user, Word("expired", "Escalated to you", one.justification, "Look"))
 
 
 def _nearly_late(user: User, visible: "QuerySet[Incident]") -> Iterator[Need]:
     clocks = SlaClock.objects.filter(warned_at__isnull=False, stopped_at__isnull=True, paused_at__isnull=True)
     clocks = clocks.filter(_seen(visible)).exclude(incident__status__in=CLOSED)
-    for clock in clocks.select_related("incident").order_by("resolve_due")[:LIMIT]:
+    shown = (f"incident__{name}" for name in COLUMNS if not name.startswith("sla"))
+    clocks = clocks.select_related("incident").only("resolve_due", "breached_at", *shown)
+    for clock in clocks.order_by("resolve_due")[: LIMIT + 1]:
         why = "Late" if clock.breached_at else "Nearly late"
         incident = clock.incident
         incident.sla = clock
@@ -198,7 +215,8 @@ def mending_now(user: User, *, besides: Iterable[Need] = (), limit: int = 12) ->
         moving = Incident.objects.filter(status__in=statuses).order_by("-id").values_list("pk", flat=True)
         ids = [pk for pk in moving[:MOVING] if pk not in above]
         room = limit - len(incidents)
-        incidents += visible.filter(pk__in=ids).order_by("-id")[:room] if ids and room else []
+        shown = visible.filter(pk__in=ids).only("title", "status", "last_signal_at")
+        incidents += shown.order_by("-id")[:room] if ids and room else []
     live = Execution.objects.filter(incident__in=incidents, state=ExecutionState.RUNNING)
     runs = {run.incident_id: run for run in live.prefetch_related("step_runs")}
     return [_mending(incident, runs.get(incident.pk)) for incident in incidents]

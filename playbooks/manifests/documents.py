@@ -147,6 +147,9 @@ class PackDocument(Body):
     slug: Slug
     label: Label
     version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){1,2}$")]
+    confirm_breadth: str = Field(
+        default="", description="Why a second process starts before the first verified mend of this installation."
+    )
 
 
 class SealedPack(PackDocument):

@@ -14,6 +14,7 @@ from audit.errors import Invalid, Refusal
 from audit.manifests import Difference, DocumentType
 from connectors import manifests as connectors_manifests
 from incidents import manifests as incidents_manifests
+from playbooks import breadth
 from playbooks.manifests import documents
 from playbooks.manifests.checking import Checked, check, path_of, repeated
 from playbooks.manifests.loader import MAX_BYTES, Problem
@@ -40,6 +41,7 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     conflicts: list[Problem] = field(default_factory=list)
+    widening: breadth.Widening | None = None  # more than one process before the first verified mend
 
     @property
     def exit_code(self) -> int:
@@ -107,11 +109,12 @@ def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def run(files: Iterable[Path], *, actor: str, plan_only: bool = False) -> Report:
+def run(files: Iterable[Path], *, actor: str, plan_only: bool = False, confirm_breadth: str = "") -> Report:
     """Apply files in the order of their kinds, in one transaction; with ``plan_only`` take it all back.
 
     Planning does the real thing and undoes it, so that a document may rest on one before it, and what
-    the plan promises is what applying does.
+    the plan promises is what applying does. ``confirm_breadth`` is the reason to switch on more than one process
+    before the first verified mend; a pack's header may hold it instead.
     """
     checked, problems = read(files)
     report = Report(problems=problems)
@@ -120,13 +123,30 @@ def run(files: Iterable[Path], *, actor: str, plan_only: bool = False) -> Report
     checked.sort(key=lambda part: part.type.order)
     try:
         with coming_from(Source(channel="command")), transaction.atomic():
+            before = breadth.active_processes()
             for part in checked:
                 _apply(part, actor, report)
+            if not (report.problems or report.conflicts):
+                report.widening = breadth.widening(before, breadth.active_processes())
+            if report.widening is not None and not plan_only:
+                _confirm(report, report.widening, checked, confirm_breadth, actor)
             if plan_only or report.problems or report.conflicts:
                 raise _Undone
     except _Undone:
         pass
     return report
+
+
+def _confirm(report: Report, found: breadth.Widening, checked: list[Checked], reason: str, actor: str) -> None:
+    """Enter why more than one process starts at once, or refuse at the place of the last document."""
+    written = (str(getattr(part.model, "confirm_breadth", "")) for part in checked)
+    reason = reason.strip() or next((text for text in written if text.strip()), "")
+    if reason:
+        breadth.confirm(found, reason=reason, actor=actor)
+        return
+    how = "To go on anyway, say why: --confirm-breadth “reason”, or confirm_breadth in the pack's header."
+    playbooks = [part for part in checked if part.kind == "playbook"] or checked
+    report.conflicts.append(playbooks[-1].document.problem((), f"{found.why} {found.still} {how}"))
 
 
 def _apply(part: Checked, actor: str, report: Report) -> None:

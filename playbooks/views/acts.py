@@ -19,7 +19,17 @@ from incidents import actions as backbone
 from incidents.evidence import facts
 from incidents.models import Incident, Merge
 from playbooks import access, actions, chooser, planning
-from playbooks.forms import Assignment, CommentText, MaybeReason, MergeNumber, MergeTarget, NoForm, PlanEdit, Reason
+from playbooks.forms import (
+    Assignment,
+    CommentText,
+    Correction,
+    MaybeReason,
+    MergeNumber,
+    MergeTarget,
+    NoForm,
+    PlanEdit,
+    Reason,
+)
 from playbooks.models import Plan
 
 Values = dict[str, Any]
@@ -51,6 +61,7 @@ def _unmerge(incident: Incident, by: User, values: Values) -> object:
 ACTS = {
     "acknowledge": Act(NoForm, lambda one, by, _: backbone.acknowledge(one, by=by), "Acknowledged."),
     "assign": Act(Assignment, lambda one, by, given: backbone.assign(one, by=by, to=given["to"]), "Assigned."),
+    "correct": Act(Correction, lambda one, by, given: backbone.correct(one, by=by, **given), "Set right."),
     "hold": Act(Reason, lambda one, by, given: backbone.hold(one, by=by, reason=given["reason"]), "On hold."),
     "release": Act(
         MaybeReason, lambda one, by, given: backbone.release(one, by=by, reason=given["reason"]), "Released."

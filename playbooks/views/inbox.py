@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from audit.pages import live, live_answer, person
 from playbooks.console.figures import today
-from playbooks.console.needs import mending_now, needs_of
+from playbooks.console.needs import LIMIT, mending_now, needs_of
 
 
 @require_safe
@@ -29,5 +29,6 @@ def inbox_live(request: HttpRequest) -> HttpResponse:
 def _region(request: HttpRequest) -> SafeString:
     user = person(request)
     needs = needs_of(user)
-    context = {"needs": needs, "mending": mending_now(user, besides=needs), "day": today(user)}
+    context = {"needs": needs[:LIMIT], "more": len(needs) > LIMIT, "mending": mending_now(user, besides=needs)}
+    context["day"] = today(user)
     return live(request, "playbooks/_inbox.html", context, url=reverse("inbox-live"))

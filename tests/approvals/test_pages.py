@@ -1,12 +1,15 @@
 """The approver's pages."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from approvals import actions
 from approvals.access import why_not
 from approvals.cards import card
 from approvals.models import ApprovalRequest, Decision, Delegation
+from approvals.views import PAGE_SIZE
 from tests.approvals.factories import DIGEST, OTHER_DIGEST, demand, make_request, run_out
 from tests.factories import make_user
 
@@ -49,7 +52,7 @@ def test_the_list_shows_first_what_waits_for_this_person(client, approver):
     page = client.get(reverse("approvals"))
 
     assert [row.title for row in page.context["mine"]] == ["Mine to decide"]
-    assert [row.title for row in page.context["page"].object_list] == ["For compliance"]
+    assert [row.title for row in page.context["page"].rows] == ["For compliance"]
     assert b"Mine to decide" in page.content
 
 
@@ -59,7 +62,7 @@ def test_the_list_shows_one_state_at_a_time(client, approver):
 
     page = client.get(reverse("approvals"), {"state": "approved"})
 
-    assert [row.title for row in page.context["page"].object_list] == ["Done"]
+    assert [row.title for row in page.context["page"].rows] == ["Done"]
 
 
 @pytest.mark.parametrize("query", [{"state": "nonsense"}, {"page": "-7"}, {"page": "x"}])
@@ -71,6 +74,40 @@ def test_the_list_takes_nonsense_for_its_first_page(client, approver, query):
     assert page.status_code == 200
     assert page.context["state"] == "pending"
     assert b"Nothing waits for your yes" in page.content
+
+
+def test_a_cursor_from_elsewhere_is_a_page_that_is_not_there(client, approver):
+    client.force_login(approver)
+
+    assert client.get(reverse("approvals"), {"cursor": "x"}).status_code == 404
+
+
+def test_the_list_says_that_more_waits_than_it_shows_and_shows_nothing_twice(client, approver):
+    for number in range(PAGE_SIZE + 2):
+        make_request(title=f"Plan {number}", subject_id=1_000 + number)
+    client.force_login(approver)
+
+    page = client.get(reverse("approvals"))
+
+    above = {row.pk for row in page.context["mine"]}
+    below = {row.pk for row in page.context["page"].rows}
+    assert f"More than {PAGE_SIZE} plans wait for your yes" in page.content.decode()
+    assert (len(above), len(below), above & below) == (PAGE_SIZE, 2, set())
+
+
+def test_the_list_takes_as_many_queries_for_sixty_requests_as_for_one(client, approver):
+    make_request(title="One", subject_id=999)
+    client.force_login(approver)
+    client.get(reverse("approvals"))
+    with CaptureQueriesContext(connection) as few:
+        client.get(reverse("approvals"))
+    for number in range(60):
+        make_request(title=f"Plan {number}", subject_id=1_000 + number)
+
+    with CaptureQueriesContext(connection) as many:
+        client.get(reverse("approvals"))
+
+    assert len(many) <= len(few) <= 20
 
 
 def test_the_page_shows_each_field_before_and_after(client, approver):

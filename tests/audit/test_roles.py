@@ -8,9 +8,9 @@ from audit.grants import sync_roles
 from audit.roles import FAMILIES, ROLES, permissions_of
 
 pytestmark = pytest.mark.django_db
-OURS = ("audit", "connectors", "incidents", "approvals", "playbooks", "config")
+OURS = ("audit", "connectors", "incidents", "approvals", "playbooks", "insights", "config")
 # Nobody looks at these by hand.
-INSIDE = {"audit.head", "audit.slot", "config.idempotencykey"}
+INSIDE = {"audit.head", "audit.slot", "config.idempotencykey", "incidents.pace"}
 
 
 def test_every_permission_in_the_table_exists():

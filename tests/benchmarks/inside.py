@@ -1,6 +1,6 @@
 """What can only be done or counted inside: the people of a benchmark, and queries per page.
 
-Run as ``python -m tests.benchmarks.inside prepare|queries|count|mends`` with the installation's environment.
+Run as ``python -m tests.benchmarks.inside prepare|tell|queries|count|mends`` with the installation's environment.
 Prints one line of JSON.
 """
 
@@ -34,6 +34,35 @@ def prepare() -> dict[str, object]:
     return {"session": browser.cookies["sessionid"].value}
 
 
+def tell() -> dict[str, object]:
+    """Make the incident whose page is measured, where there is none: one with everything that a page can show."""
+    from django.db import transaction
+
+    from approvals.models import ApprovalRequest
+    from audit.actions import record
+    from playbooks.models import Execution
+    from tests.playbooks import scenes
+
+    if not Execution.objects.exists():
+        incident, run, _ = scenes.stuck(business_unit="EU", region="DE")
+        scenes.make_clock(incident)
+        scenes.ask(run.plan)
+        ApprovalRequest.objects.filter(incident_id=incident.pk).update(state="approved")
+        for number in range(40):
+            with transaction.atomic():
+                record("incident.noted", actor="operator", incident=incident.pk, reason=f"Looked at it, time {number}.")
+            incident.comments.create(
+                author="operator", text=f"Asked the carrier, time {number}.", created_at=run.created_at
+            )
+    return {"incident": _told()}
+
+
+def _told() -> int | None:
+    from playbooks.models import Execution
+
+    return Execution.objects.order_by("-id").values_list("incident_id", flat=True).first()
+
+
 def queries() -> dict[str, object]:
     """Count the queries that each page takes for the operator."""
     from django.contrib.auth.models import User
@@ -41,14 +70,12 @@ def queries() -> dict[str, object]:
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
-    from incidents.models import Incident
-
     browser = Client()
     browser.force_login(User.objects.get(username="bench-operator"))
-    newest = Incident.objects.order_by("-id").values_list("id", flat=True).first()
+    told = _told()
     counts: dict[str, object] = {}
     for name, path in PAGES.items():
-        address = path.format(id=newest)
+        address = path.format(id=told)
         browser.get(address)  # the first view of a process also fills caches such as content types
         with CaptureQueriesContext(connection) as captured:
             answer = browser.get(address)
@@ -59,11 +86,10 @@ def queries() -> dict[str, object]:
 
 
 def count() -> dict[str, object]:
-    """Count the incidents, and name the newest."""
+    """Count the incidents."""
     from incidents.models import Incident
 
-    newest = Incident.objects.order_by("-id").values_list("id", flat=True).first()
-    return {"incidents": Incident.objects.count(), "newest": newest}
+    return {"incidents": Incident.objects.count()}
 
 
 def mends() -> dict[str, object]:
@@ -92,7 +118,7 @@ def main() -> None:
     from django.conf import settings
 
     settings.ALLOWED_HOSTS = ["*"]
-    command = {"prepare": prepare, "queries": queries, "count": count, "mends": mends}[sys.argv[1]]
+    command = {"prepare": prepare, "tell": tell, "queries": queries, "count": count, "mends": mends}[sys.argv[1]]
     print(json.dumps(command()))
 
 

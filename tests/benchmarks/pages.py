@@ -25,13 +25,13 @@ def measure(installed: Installation, token: str, session: str, database: str, re
     """Measure each page at a small and at the full inbox: one reader at a time, then a few at once."""
     sizes = report.sizes
     fill(installed, token, 1_000, sizes.batch)
+    told = str(installed.inside("tell")["incident"])
     few = installed.inside("queries")
     count = fill(installed, token, sizes.incidents, sizes.batch)
     many = installed.inside("queries")
-    newest = str(installed.inside("count")["newest"])
     for name, path in PAGES.items():
         headers = (("Cookie", f"sessionid={session}"), ("Accept", "application/json" if "api" in name else "text/html"))
-        request = Request(path.format(id=newest), headers)
+        request = Request(path.format(id=told), headers)
         alone = [_read(installed, request, sizes.page_views, 1) for _ in range(sizes.runs)]
         together = _read(installed, request, sizes.page_views, CONCURRENT)
         note = f"{count:,} incidents, {many[name]} queries ({few[name]} at 1,000), {alone[0][1] / 1024:,.0f} KB"

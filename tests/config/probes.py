@@ -96,6 +96,19 @@ class Units(APIView):
         return self.post(request)
 
 
+class Abroad(Units):
+    """Makes a unit and reaches out to another system meanwhile: no transaction may be open then."""
+
+    reaches_out = True
+    calls = 0
+
+    def post(self, request: Request) -> Response:
+        type(self).calls += 1
+        with transaction.atomic(durable=True):
+            pass
+        return super().post(request)
+
+
 class Echo(APIView):
     """Answers with what was sent."""
 
@@ -126,6 +139,7 @@ class Hook(APIView):
 urlpatterns = [
     path("api/v1/probe/fail/<str:how>/", Fail.as_view()),
     path("api/v1/probe/units/", Units.as_view()),
+    path("api/v1/probe/abroad/", Abroad.as_view()),
     path("api/v1/probe/echo/", Echo.as_view()),
     path("api/v1/hooks/probe/", Hook.as_view()),
     path("api/v1/hooked/", Upload.as_view()),

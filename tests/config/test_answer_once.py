@@ -14,6 +14,7 @@ from audit.models import BusinessUnit, Entry
 from config.api import idempotency
 from config.models import IdempotencyKey
 from tests.audit.factories import in_threads
+from tests.config import probes
 from tests.factories import make_token, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.probes")]
@@ -251,3 +252,73 @@ def _busy(*_: Any) -> Any:
     from django.db import OperationalError
 
     raise OperationalError("canceling statement due to lock timeout")
+
+
+# --- calls that reach out to other systems --------------------------------------------------------
+ABROAD = "/api/v1/probe/abroad/"
+
+
+def test_a_call_that_reaches_out_is_not_made_inside_a_transaction_and_is_done_once(caller):
+    first, again = (post(caller, {"slug": "EU"}, url=ABROAD) for _ in range(2))
+
+    assert (first.status_code, again.status_code, again["Idempotent-Replayed"]) == (201, 201, "true")
+    assert again.json() == first.json()
+    assert BusinessUnit.objects.count() == 1
+
+
+def test_a_view_that_reaches_out_and_does_not_say_so_would_fail(caller, monkeypatch):
+    monkeypatch.setattr(probes.Abroad, "reaches_out", False)
+
+    assert post(caller, {"slug": "EU"}, url=ABROAD).status_code == 500
+
+
+def test_while_it_is_out_the_same_key_is_told_to_come_back(caller, monkeypatch):
+    inside: list[Any] = []
+    plain = probes.Units.post
+
+    def again_meanwhile(self: Any, request: Any) -> Any:
+        if not inside:
+            inside.append(None)
+            inside[0] = post(caller, {"slug": "EU"}, url=ABROAD)
+        return plain(self, request)
+
+    monkeypatch.setattr(probes.Units, "post", again_meanwhile)
+    outer = post(caller, {"slug": "EU"}, url=ABROAD)
+
+    assert (outer.status_code, inside[0].status_code, inside[0]["Retry-After"]) == (201, 409, "1")
+    assert inside[0].json()["code"] == "in_progress"
+    assert BusinessUnit.objects.count() == 1
+
+
+@pytest.mark.parametrize(("then", "status"), [("break", 500), ("throttled", 429)])
+def test_after_it_failed_abroad_the_key_is_free(caller, then, status):
+    assert post(caller, {"slug": "EU", "then": then}, url=ABROAD).status_code == status
+
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_the_claim_of_a_process_that_died_abroad_ends(caller):
+    post(caller, {"slug": "EU"}, url=ABROAD)
+    BusinessUnit.objects.all().delete()
+    IdempotencyKey.objects.update(status=None)
+    assert post(caller, {"slug": "EU"}, url=ABROAD).status_code == 409
+
+    IdempotencyKey.objects.update(created_at=db_now() - timedelta(minutes=5, seconds=1))
+
+    assert post(caller, {"slug": "EU"}, url=ABROAD).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_calls_at_once_that_reach_out_one_is_done():
+    token = make_token(make_user("program", role="integration"))
+
+    def call(_: int) -> int:
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "one"}
+        body = json.dumps({"slug": "EU"})
+        return Client().post(ABROAD, body, content_type="application/json", headers=headers).status_code
+
+    answers = in_threads(6, call)
+
+    assert set(answers) <= {201, 409}
+    assert 201 in answers
+    assert BusinessUnit.objects.count() == 1

@@ -67,11 +67,16 @@ def test_sound_production_settings_pass(found):
         ({"METRICS_PUBLIC": True}, "goldseam.W007"),
         ({"EMBEDDED": True}, "goldseam.W004"),
         ({"LEASE_SECONDS": 20, "OUTBOUND_TIMEOUT_SECONDS": 20.0}, "goldseam.W003"),
+        ({"LEASE_SECONDS": 59, "OUTBOUND_TIMEOUT_SECONDS": 20.0}, "goldseam.W003"),
         ({"CELERY_BROKER_TRANSPORT_OPTIONS": {"visibility_timeout": 30}}, "goldseam.W008"),
     ],
 )
 def test_a_dangerous_setting_is_reported(found, changes, expected):
     assert found(**changes) == {expected}
+
+
+def test_a_lease_of_three_requests_is_long_enough(found):
+    assert found(LEASE_SECONDS=60, OUTBOUND_TIMEOUT_SECONDS=20.0) == set()
 
 
 def test_throttling_that_believes_any_header_is_reported(found):

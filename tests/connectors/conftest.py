@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 
 from connectors import credentials, modelwire, transport
 from connectors.models import Connection
 from connectors.simulator import server
 from tests.connectors.factories import Played, make_crm, make_fo
+from tests.connectors.modelled import Model
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +29,15 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
     system = Played()
     monkeypatch.setattr(transport, "wire", lambda: httpx.MockTransport(system))
     return system
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Model:
+    played = Model()
+    monkeypatch.setattr(modelwire, "wire", lambda: httpx2.MockTransport(played))
+    # The names of these tests lead nowhere; which addresses are open is tested where the transport is.
+    monkeypatch.setattr("connectors.addresses.checked_url", lambda url: None)
+    return played
 
 
 class Simulated:

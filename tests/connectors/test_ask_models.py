@@ -1,12 +1,11 @@
 """Language models through the openai package: three services, exact failures, nothing kept of the conversation."""
 
-import json
 from typing import Any
 
 import httpx2
 import pytest
 
-from connectors import gateway, modelwire
+from connectors import gateway
 from connectors.base import (
     Blocked,
     ConnectorError,
@@ -18,57 +17,9 @@ from connectors.base import (
     Unauthorized,
     Unreachable,
 )
-from connectors.models import Call, Connection
+from connectors.models import Call
 from tests.connectors.factories import SECRET, make_model
-
-ANSWER: dict[str, Any] = {
-    "id": "chatcmpl-1", "object": "chat.completion", "created": 1767225600, "model": "small-2026-01-01",
-    "choices": [{
-        "index": 0, "finish_reason": "tool_calls",
-        "message": {"role": "assistant", "content": None, "refusal": None, "tool_calls": [
-            {"id": "call_1", "type": "function", "function": {"name": "release", "arguments": '{"order":"1"}'}},
-        ]},
-    }],
-    "usage": {"prompt_tokens": 82, "completion_tokens": 17, "total_tokens": 99},
-}  # fmt: skip
-TOOL = {"type": "function", "function": {"name": "release", "parameters": {"type": "object"}, "strict": True}}
-ASKED = {
-    "messages": [{"role": "system", "content": "Propose."}, {"role": "user", "content": "Anna's order is held."}],
-    "tools": [TOOL],
-    "tool_choice": "required",
-    "max_tokens": 300,
-}
-
-
-class Model:
-    """A model server that a test plays."""
-
-    def __init__(self) -> None:
-        self.requests: list[httpx2.Request] = []
-        self.answer: httpx2.Response | Exception = httpx2.Response(200, json=ANSWER, headers={"x-request-id": "r-9"})
-
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        self.requests.append(request)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    @property
-    def sent(self) -> dict[str, Any]:
-        return dict(json.loads(self.requests[-1].content))
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    played = Model()
-    monkeypatch.setattr(modelwire, "wire", lambda: httpx2.MockTransport(played))
-    # The names of these tests lead nowhere; which addresses are open is tested where the transport is.
-    monkeypatch.setattr("connectors.addresses.checked_url", lambda url: None)
-    return played
-
-
-def ask(connection: Connection, **changes: Any) -> gateway.Answer:
-    return gateway.call(connection, "chat.complete", {**ASKED, **changes}, actor="system:loop", incident=7)
+from tests.connectors.modelled import ANSWER, TOOL, Model, ask
 
 
 def error_body(code: str, kind: str = "invalid_request_error") -> dict[str, Any]:

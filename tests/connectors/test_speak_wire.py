@@ -178,14 +178,42 @@ def test_an_upsert_puts_our_key_into_the_path_and_never_into_the_body(crm: Conne
     assert played.calls[-1].headers["x-effect-key"] == KEY
 
 
-def test_closing_by_key_never_creates(crm: Connection, played: Played) -> None:
-    played.on("PATCH", f"{SOBJECTS}/Case/Goldseam_Key__c/other%2Fkey", httpx.Response(200, json={"success": True}))
-    played.on("PATCH", f"{SOBJECTS}/Case/Goldseam_Key__c/other/key", httpx.Response(200, json={"success": True}))
+def found_by_key(played: Played, *stamps: str) -> None:
+    rows = [{"Id": CASE, "Status": "New", "SystemModstamp": one, "LastModifiedDate": one} for one in stamps]
+    body = {"totalSize": len(rows), "done": True, "records": rows}
+    played.on("GET", "/services/data/v62.0/query", httpx.Response(200, json=body))
+    played.on("PATCH", f"{SOBJECTS}/Case/{CASE}", httpx.Response(204))
 
-    write(crm, "case.close_by_key", {"key": "other/key"})
 
-    assert played.calls[-1].url.params["updateOnly"] == "true"
-    assert b"other%2Fkey" in played.calls[-1].url.raw_path
+def test_closing_by_key_is_held_to_the_version_that_was_seen(crm: Connection, played: Played) -> None:
+    found_by_key(played, STAMP)
+
+    write(crm, "case.close_by_key", {"key": "k"}, version=STAMP)
+
+    assert played.calls[-1].url.path == f"{SOBJECTS}/Case/{CASE}"
+    assert played.calls[-1].headers["if-unmodified-since"] == "Fri, 20 Nov 2026 10:00:00 GMT"
+    assert played.calls[-1].headers["x-effect-key"] == KEY
+
+
+def test_closing_by_key_sends_nothing_where_somebody_changed_the_case(crm: Connection, played: Played) -> None:
+    found_by_key(played, "2026-11-20T10:00:00.501+0000")
+
+    with pytest.raises(VersionConflict, match="was changed after it was read"):
+        write(crm, "case.close_by_key", {"key": "k"}, version=STAMP)
+
+    assert "PATCH" not in {request.method for request in played.calls}
+
+
+@pytest.mark.parametrize(("stamps", "refusal"), [((), NotFound), ((STAMP, STAMP), Refused)], ids=["none", "two"])
+def test_closing_by_key_wants_exactly_one_case(
+    crm: Connection, played: Played, stamps: tuple[str, ...], refusal: type[Exception]
+) -> None:
+    found_by_key(played, *stamps)
+
+    with pytest.raises(refusal, match="carr"):
+        write(crm, "case.close_by_key", {"key": "k"}, version=STAMP)
+
+    assert "PATCH" not in {request.method for request in played.calls}
 
 
 def test_several_records_under_one_key_are_refused(crm: Connection, played: Played) -> None:

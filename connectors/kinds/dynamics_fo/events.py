@@ -12,6 +12,7 @@ from connectors.base import Inbound, Refused
 LARGEST_BATCH = 1000
 _DATE = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
 _EMPTY_MS = -2208988800000  # 1900-01-01: no value
+_EMPTY_DAY = "1900-01-01"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -61,7 +62,7 @@ def _occurred(event: dict[str, Any], where: str) -> datetime | None:
     if text in (None, ""):
         return None
     moment = moment_of(text) if isinstance(text, str) else None
-    if moment is None and (not isinstance(text, str) or not _DATE.match(text)):
+    if moment is None and (not isinstance(text, str) or not (_DATE.match(text) or text.startswith(_EMPTY_DAY))):
         raise Refused(f"{where}: EventTime is not a time.", status=400, code="shape")
     return moment
 
@@ -84,7 +85,7 @@ def moment_of(text: str) -> datetime | None:
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
         return None
-    return None if moment.year == 1900 else moment
+    return None if moment.date().isoformat() == _EMPTY_DAY else moment
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.answers import Explained
-from connectors.base import Record
+from connectors.base import Record, Refused
 from connectors.transport import Reply
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
@@ -49,10 +49,10 @@ def literal(value: Any) -> str:
 
 
 def equal(fields: Mapping[str, Any]) -> str:
-    """Write a filter that asks for all of ``fields``. A wildcard would match other records: it is refused."""
+    """Write a filter that asks for all of ``fields``. A wildcard would match other records: ``Refused``."""
     for name, value in fields.items():
         if isinstance(value, str) and "*" in value:
-            raise ValueError(f"{name} must not hold an asterisk: F&O would read it as a wildcard.")
+            raise Refused(f"{name} must not hold an asterisk: F&O would read it as a wildcard.", code="wildcard")
     return " and ".join(f"{name} eq {literal(value)}" for name, value in fields.items())
 
 
@@ -70,7 +70,7 @@ def record(system: str, root: str, entity: str, row: Mapping[str, Any]) -> Recor
         system=system,
         entity=entity,
         key="/".join(str(part) for part in key.values()),
-        version=str(row.get("@odata.etag", "")),
+        version=str(row.get("@odata.etag") or ""),
         fields=fields,
         url=f"{root}/data/{address(entity, key)}?cross-company=true",
     )

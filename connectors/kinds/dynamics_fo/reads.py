@@ -12,6 +12,8 @@ from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS
 
 # An asterisk is F&O's wildcard inside eq: nobody's key has one, and a hostile one would match every record.
 Code = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^*\r\n\t]+$")]
+# An effect key is a mark too, and may have 64 letters: a credit note that carries one must stay reversible.
+Mark = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^*\r\n\t]+$")]
 Company = Annotated[str, StringConstraints(min_length=1, max_length=4, pattern=r"^[A-Za-z0-9]+$")]
 Reason = Annotated[str, StringConstraints(max_length=250)]
 
@@ -101,7 +103,7 @@ class CustomerReference(CustomerKey):
 class Reference(Arguments):
     """The mark that an effect left."""
 
-    reference: Code
+    reference: Mark
 
 
 class PeriodKey(InCompany):

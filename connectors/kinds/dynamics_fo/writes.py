@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field
 
-from connectors.base import Connector, Record, Reversible, Risk, Write, Written
+from connectors.base import Connector, Record, Reversible, Risk, Unanswered, Write, Written
 from connectors.kinds.dynamics_fo import effects
 from connectors.kinds.dynamics_fo.odata import COMPANY
-from connectors.kinds.dynamics_fo.reads import Code, InCompany, InvoiceKey, Money, OrderKey, Reason
+from connectors.kinds.dynamics_fo.reads import Code, InCompany, InvoiceKey, Mark, Money, OrderKey, Reason
 
 if TYPE_CHECKING:
     from connectors.kinds.dynamics_fo.connector import DynamicsFO
@@ -28,7 +28,7 @@ class CreditArguments(InvoiceKey):
 class ReversalArguments(InCompany):
     """Reverse the credit note that carries a reference."""
 
-    reference: Code
+    reference: Mark
     reason: Reason
 
 
@@ -90,8 +90,8 @@ def _invoice(connector: Connector, args: Any) -> list[Record]:
 def _with_customer(fo: DynamicsFO, found: list[Record]) -> list[Record]:
     if not found:
         return []
-    fields = found[0].fields
-    customer = fo.look("customer.get", company=fields[COMPANY], customer=fields["InvoiceCustomerAccountNumber"])
+    account = _field(found[0], "InvoiceCustomerAccountNumber")
+    customer = fo.look("customer.get", company=found[0].fields[COMPANY], customer=account)
     return [*found, *customer]
 
 
@@ -101,7 +101,7 @@ def _note(connector: Connector, args: Any) -> list[Record]:
     notes = fo.notes(args.company, args.reference)
     if not notes:
         return []
-    invoice = fo.look("invoice.get", company=args.company, invoice=notes[0].fields["CorrectedInvoiceId"])
+    invoice = fo.look("invoice.get", company=args.company, invoice=_field(notes[0], "CorrectedInvoiceId"))
     return [notes[0], *_with_customer(fo, invoice)]
 
 
@@ -111,47 +111,59 @@ def _order(connector: Connector, args: Any) -> list[Record]:
 
 def _charge(connector: Connector, args: Any) -> list[Record]:
     charges = _fo(connector).look("charges.list", company=args.company, order=args.order)
-    mine = [charge for charge in charges if charge.fields["ChargeLineNumber"] == args.line]
+    mine = [charge for charge in charges if charge.fields.get("ChargeLineNumber") == args.line]
     return [*mine, *_order(connector, args)] if mine else []
+
+
+def _line_and(connector: Connector, args: Any, read: str, argument: str, field: str) -> list[Record]:
+    """The line, and what ``read`` finds by one of its fields."""
+    fo = _fo(connector)
+    line = fo.one(effects.LINE, {COMPANY: args.company, "InventoryLotId": args.lot})
+    if line is None:
+        return []
+    return [line, *fo.look(read, company=args.company, **{argument: _field(line, field)})]
 
 
 def _line(connector: Connector, args: Any) -> list[Record]:
     """The line and its order."""
-    fo = _fo(connector)
-    line = fo.one(effects.LINE, {COMPANY: args.company, "InventoryLotId": args.lot})
-    if line is None:
-        return []
-    return [line, *fo.look("order.get", company=args.company, order=line.fields["SalesOrderNumber"])]
+    return _line_and(connector, args, "order.get", "order", "SalesOrderNumber")
 
 
 def _line_and_stock(connector: Connector, args: Any) -> list[Record]:
     """The line and what of its item lies where."""
-    fo = _fo(connector)
-    line = fo.one(effects.LINE, {COMPANY: args.company, "InventoryLotId": args.lot})
-    if line is None:
-        return []
-    return [line, *fo.look("on_hand.list", company=args.company, item=line.fields["ItemNumber"])]
+    return _line_and(connector, args, "on_hand.list", "item", "ItemNumber")
+
+
+def _field(record: Record, name: str) -> Any:
+    """Return what leads to another record. Raises ``Unanswered`` where F&O leaves it out."""
+    if not record.fields.get(name):
+        raise Unanswered(f"Dynamics 365 F&O answered with {record.entity} {record.key} without {name}.", code="shape")
+    return record.fields[name]
 
 
 # --- what is looked for after an unknown outcome --------------------------------------------------
 def _find_credit(connector: Connector, args: Any, effect_key: str) -> Written | None:
     notes = _fo(connector).notes(args.company, effect_key)
-    return _found(notes[0], credit_note=notes[0].fields["FreeTextNumber"]) if notes else None
+    return _found(notes, credit_note="FreeTextNumber")
 
 
 def _find_reversal(connector: Connector, args: Any, effect_key: str) -> Written | None:
     notes = _fo(connector).notes(args.company, args.reference)
     mine = [note for note in notes if note.fields.get("ReversalReference") == effect_key]
-    return _found(mine[0], credit_note=mine[0].fields["FreeTextNumber"]) if mine else None
+    return _found(mine, credit_note="FreeTextNumber")
 
 
 def _find_hold(connector: Connector, args: Any, effect_key: str) -> Written | None:
     mine = [order for order in _order(connector, args) if order.fields.get("CreditHoldReference") == effect_key]
-    return _found(mine[0], credit_hold=mine[0].fields["CreditHold"]) if mine else None
+    return _found(mine, credit_hold="CreditHold")
 
 
-def _found(record: Record, **result: Any) -> Written:
-    return Written(version=record.version, result={"found_by": "reference", **result})
+def _found(records: list[Record], **told: str) -> Written | None:
+    """Tell of the first record that carries our mark, with the field that each name of ``told`` stands for."""
+    if not records:
+        return None
+    result = {name: records[0].fields.get(field) for name, field in told.items()}
+    return Written(version=records[0].version, result={"found_by": "reference", **result})
 
 
 _INVOICE_KEY = {COMPANY: "company", "InvoiceNumber": "invoice"}

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 # At DEBUG the package writes whole prompts.
 logging.getLogger("openai").setLevel(logging.WARNING)
 
+# What the column of the call log holds; no conversation comes near it.
+MOST_TOKENS = 2**31 - 1
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -163,6 +165,9 @@ class OpenAIModel(Connector):
             raise self._broken(error, "did not answer in time", "timeout") from None
         except openai.APIConnectionError as error:
             raise self._broken(error, "cannot be reached", "reset") from None
+        except UnicodeError:
+            # A header cannot carry the key, the organization or the project; the error holds it whole.
+            raise Blocked(f"{self.label}: the key holds letters that HTTP cannot carry.", code="credentials") from None
         self.trace.status = raw.status_code
         self.trace.request_id = raw.headers.get("x-request-id", "")[:100]
         try:
@@ -217,15 +222,17 @@ class OpenAIModel(Connector):
             raise Unanswered(f"{self.label} answered without a choice.", status=self.trace.status, code="empty")
         choice = choices[0]
         message, usage = choice.get("message") or {}, body.get("usage") or {}
-        self.trace.tokens = int(usage.get("total_tokens") or 0)
+        asked, answered = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+        # Some servers leave the sum out; what was used counts against the budget all the same.
+        self.trace.tokens = max(_count(usage.get("total_tokens")), min(asked + answered, MOST_TOKENS))
         fields = {
             "content": message.get("content") or message.get("refusal"),
             "refused": bool(message.get("refusal")),
             "tool_calls": [_tool_call(call) for call in message.get("tool_calls") or []],
             "finish_reason": str(choice.get("finish_reason") or ""),
             "usage": {
-                "prompt_tokens": int(usage.get("prompt_tokens") or 0),
-                "completion_tokens": int(usage.get("completion_tokens") or 0),
+                "prompt_tokens": asked,
+                "completion_tokens": answered,
                 "total_tokens": self.trace.tokens,
             },
             # The model that answered, which may be another than the one that was asked.
@@ -265,9 +272,14 @@ class OpenAIModel(Connector):
 def _wait(headers: Mapping[str, str]) -> float | None:
     """Read how long to wait; ``retry-after-ms`` is the exacter one. Reset headers are texts like 6m0s: left alone."""
     milliseconds = headers.get("retry-after-ms", "")
-    if milliseconds.replace(".", "", 1).isdigit():
+    if milliseconds.replace(".", "", 1).isdecimal():
         return min(float(milliseconds) / 1000, 86_400.0)
     return retry_after(headers.get("retry-after", ""))
+
+
+def _count(value: Any) -> int:
+    """Read a number of tokens; a server may send anything, and a negative sum would refill a budget."""
+    return min(max(int(value or 0), 0), MOST_TOKENS)
 
 
 def _tool_call(call: Any) -> dict[str, str]:

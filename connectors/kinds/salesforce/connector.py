@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, StringConstraints, field_validator
 
-from connectors import credentials
+from connectors import addresses, credentials
 from connectors.answers import Explained
 from connectors.base import (
     Arguments,
@@ -90,11 +90,14 @@ class Salesforce(RestConnector):
         return Health(ok=True, tried=tried, message="Connected.")
 
     def poll(self, since: datetime | None) -> list[Inbound]:
-        """Give each case in each version it had; the overlap is harmless, because the version is in the id."""
+        """Give each case in each version it had; the overlap is harmless, because the version is in the id.
+
+        Oldest first and no more than so many pages: what is left over is younger and comes with the next poll.
+        """
         start = since - OVERLAP if since else datetime.now(UTC) - timedelta(days=self.settings.lookback_days)
         names = ", ".join(FIELDS["Case"])
         query = f"SELECT {names} FROM Case WHERE SystemModstamp >= {soql.literal(start)} "  # noqa: S608
-        rows = self._query(query + "ORDER BY SystemModstamp, Id", "Case")
+        rows = self._query(query + "ORDER BY SystemModstamp, Id", "Case", partly=True)
         return [
             Inbound(f"{row.key}:{row.version}", "record:Case", dict(row.fields), soql.moment_of(row.version))
             for row in rows
@@ -127,10 +130,14 @@ class Salesforce(RestConnector):
         if name == "case.open":
             return self._upsert(effect_key, effects.case_fields(arguments), effect_key)
         if name == "case.close_by_key":
-            return self._upsert(arguments.key, {"Status": effects.CLOSED}, effect_key, update_only=True)
+            case = self._of_key(arguments.key)
+            headers = self._since(case.key, case.fields, version)
+            return self._set_status(case.key, effects.CLOSED, effect_key, headers)
         status = arguments.status if name == "case.reopen" else effects.CLOSED
-        headers = self._unchanged(arguments.case, version)
-        url = self._object("Case", arguments.case)
+        return self._set_status(arguments.case, status, effect_key, self._unchanged(arguments.case, version))
+
+    def _set_status(self, case: str, status: str, effect_key: str, headers: dict[str, str]) -> Written:
+        url = self._object("Case", case)
         reply = self.send("PATCH", url, json={"Status": status}, headers=headers, effect_key=effect_key)
         return self._written(reply)
 
@@ -146,7 +153,7 @@ class Salesforce(RestConnector):
 
     def _row(self, reply: Reply) -> dict[str, Any]:
         row = self.content(reply)
-        if not isinstance(row, dict):
+        if not isinstance(row, dict) or not row.get("Id"):
             raise Unanswered(f"{self.label} answered with something that is no record.", status=reply.status)
         return row
 
@@ -161,7 +168,7 @@ class Salesforce(RestConnector):
     def _where(self, entity: str, where: Mapping[str, Any]) -> list[Record]:
         return self._query(soql.select(entity, FIELDS[entity], where), entity)
 
-    def _query(self, query: str, entity: str) -> list[Record]:
+    def _query(self, query: str, entity: str, *, partly: bool = False) -> list[Record]:
         """Run SOQL; ``nextRecordsUrl`` is a path, and ``done`` says when to stop."""
         headers = {"Sforce-Query-Options": f"batchSize={self.settings.batch_size}"}
         page = self._page(self.send("GET", self._url("query"), params={"q": query}, headers=headers))
@@ -174,6 +181,8 @@ class Salesforce(RestConnector):
             if not path.startswith("/services/data/"):
                 raise Unanswered(f"{self.label} does not say where its list continues.", code="paging")
             page = self._page(self.send("GET", self._base() + path, headers=headers))
+        if partly:
+            return records
         raise Unanswered(f"{self.label} lists more than {MOST_PAGES} pages.", code="paging")
 
     def _page(self, reply: Reply) -> dict[str, Any]:
@@ -207,7 +216,9 @@ class Salesforce(RestConnector):
     def _read_part(self, item: Any, part: Mapping[str, Any] | None) -> list[Record]:
         if part is None:
             raise Unanswered(f"{self.label} left a part of the composite answer out.", code="composite")
-        status = int(part.get("httpStatusCode") or 0)
+        status = part.get("httpStatusCode")
+        if not isinstance(status, int):
+            raise Unanswered(f"{self.label} answered a part of the composite without a status.", code="composite")
         if 200 <= status < 300 and isinstance(part.get("body"), dict):
             return [soql.record(self.name, self._object(item.type), part["body"], item.type)]
         text = part.get("body")
@@ -228,16 +239,31 @@ class Salesforce(RestConnector):
             found = self._row(
                 self.send("GET", self._object("Case", key), params={"fields": "Id,SystemModstamp,LastModifiedDate"})
             )
+        return self._since(key, found, version)
+
+    def _since(self, key: str, found: Mapping[str, Any], version: str) -> dict[str, str]:
+        """Hold what was found against ``version``; return the header for the moment after."""
+        if not version:
+            return {}
         if found.get("SystemModstamp") != version:
             raise VersionConflict(f"{self.label}: case {key} was changed after it was read.", status=412)
         date = soql.http_date(str(found.get("LastModifiedDate") or version))
         return {"If-Unmodified-Since": date} if date else {}
 
-    def _upsert(self, key: str, body: dict[str, Any], effect_key: str, *, update_only: bool = False) -> Written:
+    def _of_key(self, key: str) -> Record:
+        """Return the one case that carries our key: a change by the key itself would take no condition."""
+        with before_writing():
+            rows = self.cases({KEY_FIELD: key})
+        if not rows:
+            raise NotFound(f"{self.label}: no case carries the key {key}.", status=404)
+        if len(rows) > 1:
+            raise Refused(f"{self.label}: several cases carry the key {key}.", code="several")
+        return rows[0]
+
+    def _upsert(self, key: str, body: dict[str, Any], effect_key: str) -> Written:
         """Create or change by our own key; the key must not be in the body. 300: several records carry it."""
         url = f"{self._object('Case')}/{KEY_FIELD}/{quote(key, safe='')}"
-        params = {"updateOnly": "true"} if update_only else None
-        reply = self.send("PATCH", url, params=params, json=body, effect_key=effect_key, allow=(300,))
+        reply = self.send("PATCH", url, json=body, effect_key=effect_key, allow=(300,))
         if reply.status == 300:
             raise Refused(f"{self.label}: several cases carry the key {key}.", status=300, code="several")
         return self._written(reply)
@@ -245,7 +271,7 @@ class Salesforce(RestConnector):
     def _delete_comment(self, arguments: Any, effect_key: str) -> Written:
         with before_writing():
             rows = self.comments(arguments.case)
-        mine = [row for row in rows if arguments.reference in str(row.fields.get("CommentBody") or "")]
+        mine = [row for row in rows if effects.carries(row, arguments.reference)]
         if len(mine) != 1:
             raise NotFound(f"{self.label}: {len(mine)} comments carry the mark {arguments.reference}.", status=404)
         return self._written(self.send("DELETE", self._object("CaseComment", mine[0].key), effect_key=effect_key))
@@ -315,4 +341,9 @@ def _of_the_org(instance: str, login: str) -> bool:
     if (there.scheme, there.netloc) == (here.scheme, here.netloc):
         return True
     host = there.hostname or ""
-    return there.scheme == "https" and host.endswith((".salesforce.com", ".force.com", ".salesforce.mil"))
+    # A backslash would be part of the name here and could end it elsewhere: only plain names are compared by their end.
+    return (
+        there.scheme == "https"
+        and addresses.spelled_plainly(host)
+        and host.endswith((".salesforce.com", ".force.com", ".salesforce.mil"))
+    )

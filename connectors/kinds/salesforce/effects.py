@@ -10,6 +10,11 @@ NEW = "New"
 MARK = "\n\n[goldseam {key}]"
 
 
+def carries(comment: Record, key: str) -> bool:
+    """Tell whether a comment holds the whole mark of an effect: the key alone may stand in anybody's words."""
+    return MARK.format(key=key).strip() in str(comment.fields.get("CommentBody") or "")
+
+
 def the(records: Observed, entity: str) -> Record:
     """Return the first observed record of an entity. Raises ``NotFound``."""
     found = next((record for record in records if record.entity == entity), None)

@@ -48,7 +48,7 @@ def _marked(connector: Connector, args: Any) -> list[Record]:
     """The comment that carries the mark, under the name that it had when it was foreseen, then the case."""
     sf = _sf(connector)
     rows = sf.comments(args.case)
-    mine = [row for row in rows if args.reference in str(row.fields.get("CommentBody") or "")]
+    mine = [row for row in rows if effects.carries(row, args.reference)]
     text = args.text or (_unmarked(mine[0]) if mine else "")
     same = [row for row in rows if text and _unmarked(row) == text]
     return [_to_be(sf, "CaseComment", args.case, text, rows=same or mine), *sf.case(args.case)]
@@ -83,15 +83,13 @@ def _case_of_key(connector: Connector, args: Any) -> list[Record]:
 
 # --- what is looked for after an unknown outcome --------------------------------------------------
 def _find_comment(connector: Connector, args: Any, effect_key: str) -> Written | None:
-    mine = [row for row in _sf(connector).comments(args.case) if effect_key in str(row.fields.get("CommentBody") or "")]
+    mine = [row for row in _sf(connector).comments(args.case) if effects.carries(row, effect_key)]
     return Written(mine[0].version, {"found_by": "marker", "id": mine[0].key}) if mine else None
 
 
 def _find_uncomment(connector: Connector, args: Any, effect_key: str) -> Written | None:
     """A deletion leaves no mark: it is done when the marked comment is not there."""
-    there = any(
-        args.reference in str(row.fields.get("CommentBody") or "") for row in _sf(connector).comments(args.case)
-    )
+    there = any(effects.carries(row, args.reference) for row in _sf(connector).comments(args.case))
     return None if there else Written(result={"found_by": "absence"})
 
 

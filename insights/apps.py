@@ -1,0 +1,14 @@
+"""The fifth floor: what the logs and the loop's own life show. It reads all below and changes none of it."""
+
+from django.apps import AppConfig
+
+
+class InsightsConfig(AppConfig):
+    """Event logs, process and task mining, detectors, KPIs, value and the feed."""
+
+    name = "insights"
+    verbose_name = "Insights"
+
+    def ready(self) -> None:
+        """Connect the bells and make the schedules known."""
+        from insights import tasks  # noqa: F401 - importing connects them

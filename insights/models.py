@@ -1,0 +1,89 @@
+"""The nouns of insights: event logs and the lines of them that were refused."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from audit.access import ScopedQuerySet
+from insights.states import LogState
+
+
+class EventLog(models.Model):
+    """One process as events: rows are here, the events themselves lie as Parquet under the data folder.
+
+    ``generation`` counts the imports; the files of each lie in a folder of its own, so that a reader never sees a
+    half-written one and answers can be kept by log and generation.
+    """
+
+    name = models.CharField(max_length=120)
+    process = models.SlugField(max_length=40, blank=True, help_text="The template it follows, such as o2c or p2p.")
+    object_type = models.CharField(max_length=120, blank=True, help_text="The object of an OCEL log that is a case.")
+    business_unit = models.CharField(max_length=40, blank=True)
+    region = models.CharField(max_length=40, blank=True)
+    # Where it came from: upload, folder, connection:…, loop.
+    origin = models.CharField(max_length=120, default="upload")
+    file_name = models.CharField(max_length=200, blank=True)
+    format = models.CharField(max_length=20, blank=True)
+    size = models.BigIntegerField(default=0, help_text="Bytes of the file as it was given.")
+    digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the file as it was given.")
+    # {"case": …, "activity": …, "timestamp": …, "start": …, "resource": …} as column names, "time_zone", …
+    mapping = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=12, choices=LogState, default=LogState.MAPPING)
+    progress = models.FloatField(default=0.0, help_text="Share of the file that is read, 0 to 1.")
+    error = models.TextField(blank=True)
+    generation = models.PositiveIntegerField(default=0)
+    # Who imports, and until when they are believed to be alive; see insights.eventlog.
+    lease_token = models.CharField(max_length=40, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    cases = models.BigIntegerField(default=0)
+    events = models.BigIntegerField(default=0)
+    activities = models.PositiveIntegerField(default=0)
+    variants = models.PositiveIntegerField(default=0)
+    first_at = models.DateTimeField(null=True, blank=True)
+    last_at = models.DateTimeField(null=True, blank=True)
+    # [{"name": …, "level": "case" | "event", "column": …, "type": "text" | "number" | "time" | "flag"}]
+    attributes = models.JSONField(default=list, blank=True)
+    rejected_count = models.BigIntegerField(default=0)
+    uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField()
+    ready_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar = ScopedQuerySet["EventLog"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(state__in=LogState.values), name="log_state_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(progress__gte=0.0, progress__lte=1.0), name="log_progress_is_a_share"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["state", "lease_until"], name="log_due")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its process map."""
+        return reverse("event_log", args=[self.pk])
+
+
+class Rejected(models.Model):
+    """One line of a log that could not be an event, and why; only the first thousand are kept, all are counted."""
+
+    log = models.ForeignKey(EventLog, on_delete=models.CASCADE, related_name="rejected")
+    line = models.BigIntegerField(help_text="Line of the file, or number of the event, counted from 1.")
+    reason = models.CharField(max_length=200)
+    text = models.CharField(max_length=200, blank=True, help_text="The beginning of the line.")
+
+    class Meta:
+        ordering: ClassVar = ["log", "line", "id"]
+        verbose_name_plural = "rejected lines"
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
+
+

@@ -1,0 +1,90 @@
+"""Nothing secret in a log: nested, listed, spelled another way, in addresses and in names."""
+
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from connectors.redaction import HIDDEN, Redactor
+
+SECRET = 'p@ss/w+rd "ü"'
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET), 'p@ss/w+rd \\"\\u00fc\\"'],
+)
+def test_a_secret_is_known_however_it_is_spelled(spelled: str) -> None:
+    assert Redactor([SECRET]).text(f"before {spelled} after") == f"before {HIDDEN} after"
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda text: text,
+        lambda text: [text, [text]],
+        lambda text: {"a": {"b": [{"c": text}]}},
+        lambda text: (text, {"a": text}),
+        lambda text: {text: 1},
+        lambda text: {"a": {text: {text: text}}},
+        lambda text: [f"x{text}y"] * 3,
+    ],
+)
+def test_a_secret_is_found_at_any_depth_and_in_names(shape: Any) -> None:
+    shown = str(Redactor(["sesame-open"]).data(shape("sesame-open")))
+
+    assert "sesame" not in shown
+    assert HIDDEN in shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization", "Proxy-Authorization", "client_secret", "clientSecret", "ClientSecret", "accessToken",
+        "refresh_token", "idToken", "id token", "X-Api-Key", "apiKey", "PrivateKey", "private_key", "Cookie",
+        "Set-Cookie", "sessionCookie", "passwd", "userPassword", "passwords", "client_assertion", "X-Signature",
+    ],
+)  # fmt: skip
+def test_a_telling_name_hides_its_value_in_every_house_style(name: str) -> None:
+    assert Redactor().data([{name: "value"}, {name: ["value"]}, {name: {"a": 1}}]) == [{name: HIDDEN}] * 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tokens", "prompt_tokens", "token_count", "Secretary", "signature_date", "cookies_accepted", "SalesOrderNumber",
+     "keyword", "monkey", "PasswordPolicyName", "KeyAccount", "Tokenring"],
+)  # fmt: skip
+def test_a_business_name_that_only_sounds_alike_keeps_its_value(name: str) -> None:
+    value = Redactor().data({name: "value"})
+
+    assert value == {name: "value"} or name in ("tokens", "prompt_tokens")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET https://x.test/a?sig=abc%2Fdef&sv=1 failed", f"GET https://x.test/a?sig={HIDDEN}&sv=1 failed"),
+        ("https://x.test/?a=1&access_token=tok#frag", f"https://x.test/?a=1&access_token={HIDDEN}#frag"),
+        ("https://x.test/?API_KEY=k k", f"https://x.test/?API_KEY={HIDDEN} k"),
+        ("'https://x.test/?client_secret=s'", f"'https://x.test/?client_secret={HIDDEN}'"),
+        ("https://x.test/?token_count=3", "https://x.test/?token_count=3"),
+        ("the sig=abc of a letter", "the sig=abc of a letter"),
+        ("authorization: bearer  abcdefgh12", f"authorization: bearer {HIDDEN}"),
+        ("BASIC QWxhZGRpbjpvcGVu", f"BASIC {HIDDEN}"),
+        ("a bearer of news", "a bearer of news"),
+    ],
+)
+def test_what_lets_somebody_in_is_taken_out_of_addresses_and_headers(text: str, shown: str) -> None:
+    assert Redactor().text(text) == shown
+
+
+def test_longer_secrets_go_first_and_short_ones_are_left_alone() -> None:
+    redactor = Redactor(["open", "open-sesame", "abc", ""])
+
+    assert redactor.text("open-sesame, open, abc") == f"{HIDDEN}, {HIDDEN}, abc"
+    assert "open" not in repr(redactor)
+
+
+@pytest.mark.parametrize("value", [None, 0, 1.5, True, "", [], {}, [None, {"a": None}]])
+def test_what_holds_nothing_comes_back_as_it_was(value: Any) -> None:
+    assert Redactor([SECRET]).data(value) == value
