@@ -85,5 +85,3 @@ class Rejected(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
-
-

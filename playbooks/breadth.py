@@ -14,7 +14,8 @@ from audit.errors import Invalid
 from connectors.models import Connection
 from incidents.kinds import definition_of
 from incidents.models import ExceptionKind, Incident
-from playbooks.models import Execution, Pack, Playbook
+from playbooks.models import Execution, Playbook
+from playbooks.pack_models import Pack
 from playbooks.states import ExecutionState
 
 UNNAMED = "a process without a name"

@@ -20,7 +20,8 @@ from incidents.kinds import definition_of
 from incidents.models import ExceptionKind
 from playbooks import breadth
 from playbooks.definitions import PlaybookDefinition, unknown_names
-from playbooks.models import Pack, Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.models import Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.pack_models import Pack
 from playbooks.policy_actions import publish
 
 POLICY_TEXT = ("condition", "verdict", "message", "operations", "corrections", "risk")

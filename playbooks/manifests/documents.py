@@ -12,8 +12,9 @@ from audit.manifests import Difference, Document, DocumentType, differences
 from incidents.expressions import compile_expression
 from playbooks import pack_actions
 from playbooks.definitions import PlaybookDefinition
-from playbooks.models import Pack, Playbook, Policy
+from playbooks.models import Playbook, Policy
 from playbooks.pack_actions import Header
+from playbooks.pack_models import Pack
 from playbooks.policies import VARIABLES
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]

@@ -126,7 +126,7 @@ def test_a_text_in_soql_is_read_back_as_one_literal(text: str) -> None:
 def test_a_name_in_soql_is_a_name(name: str) -> None:
     for arguments in (("Case", [name], {}), (name, ["Id"], {}), ("Case", ["Id"], {name: 1})):
         with pytest.raises(ValueError, match="no name"):
-            soql.select(arguments[0], arguments[1], arguments[2])  # type: ignore[arg-type]
+            soql.select(arguments[0], arguments[1], arguments[2])
 
 
 @pytest.mark.parametrize("base", [f"{ORG}.evil.test", "https://evil.test", "http://contoso.my.salesforce.com",

@@ -138,7 +138,7 @@ def test_nonsense_is_no_trace_of_an_effect_and_no_sight_of_a_record(
         if not isinstance(write, Write):
             continue
         for use in (gateway.find, gateway.observe):
-            more = {"effect_key": "k" * 64} if use is gateway.find else {}
+            more: dict[str, Any] = {"effect_key": "k" * 64} if use is gateway.find else {}
             Connection.objects.update(not_before=None)
             with suppress(ConnectorError):
                 found = use(connection, write.name, example_of(write.arguments), actor="test", **more)

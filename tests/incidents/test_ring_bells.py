@@ -101,11 +101,12 @@ def test_signals_are_accepted_at_the_cost_of_one_wait(
     make_incident()  # and with it the kind that the signals are of
     monkeypatch.setattr(tasks, "advance", hole)
     client = api(operator)
-    event = {"source": "s", "time": "2026-11-03T12:00:00Z", "data": {"code": "test_kind", "entity_type": "order"}}
+    event = {"source": "s", "time": "2026-11-03T12:00:00Z"}
+    data = {"code": "test_kind", "entity_type": "order"}
 
     with django_capture_on_commit_callbacks(execute=True):
         answers = [
-            client.post("/api/v1/signals/", {**event, "id": str(n), "data": {**event["data"], "entity_key": f"SO-{n}"}})
+            client.post("/api/v1/signals/", {**event, "id": str(n), "data": {**data, "entity_key": f"SO-{n}"}})
             for n in range(1, 6)
         ]
 

@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 from audit.models import BusinessUnit, Entry
 from connectors.models import Connection
 from incidents.models import ExceptionKind
-from playbooks.models import Pack, Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.models import Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.pack_models import Pack
 
 pytestmark = pytest.mark.django_db
 

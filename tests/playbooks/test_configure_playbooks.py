@@ -9,7 +9,8 @@ from django.urls import reverse
 from audit.models import Entry
 from incidents.models import ExceptionKind
 from playbooks.manifests import installer
-from playbooks.models import Execution, Pack, Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.models import Execution, Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.pack_models import Pack
 from tests.factories import make_user
 from tests.playbooks.cases import STEP, make_freight, make_policy
 from tests.playbooks.driving import begin, drive

@@ -258,7 +258,7 @@ def test_whoever_owns_or_wrote_a_policy_that_spoke_is_known():
     policy("spoke", owner=make_user("keeper", role="automation_admin"), author="writer")
     policy("silent", condition="false", author="somebody else")
     plan = make_plan(make_incident())
-    policies.keep([*judge(CREDIT), Ruling("connection", 0, None, "block", "")], plan.steps.first(), moment="plan")
+    policies.keep([*judge(CREDIT), Ruling("connection", 0, None, "block", "")], plan.steps.get(number=1), moment="plan")
 
     assert policies.people_behind(plan) == {"automation", "keeper", "writer"}  # the plan itself came with one
 

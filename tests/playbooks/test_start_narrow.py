@@ -12,7 +12,8 @@ from audit.models import Entry
 from connectors.models import Connection
 from playbooks import breadth
 from playbooks.manifests import installer
-from playbooks.models import Execution, Pack, Playbook
+from playbooks.models import Execution, Playbook
+from playbooks.pack_models import Pack
 from tests.factories import make_user
 from tests.playbooks import scenes
 
