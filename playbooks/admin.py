@@ -16,7 +16,7 @@ from incidents.models import ExceptionKind
 from playbooks import breadth, pack_actions, policy_actions
 from playbooks.definitions import PlaybookDefinition
 from playbooks.manifests import documents, installer
-from playbooks.models import DeadLetter, Execution, Pack, Plan, Playbook, PlaybookVersion, Policy, PolicyVersion
+from playbooks.models import DeadLetter, Execution, Plan, Playbook, PlaybookVersion, Policy, PolicyVersion
 from playbooks.pack_models import Pack
 from playbooks.policies import VARIABLES
 
