@@ -114,7 +114,8 @@ def test_signals_are_accepted_at_the_cost_of_one_wait(
     assert hole.waited == 1
 
 
-def test_a_socket_that_accepts_and_never_answers_is_left_after_its_timeout(clock):
+def test_a_socket_that_accepts_and_never_answers_is_left_after_its_timeout(clock, monkeypatch):
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)  # Celery would ask this one instead
     with socket.create_server(("127.0.0.1", 0)) as listening:  # nobody ever calls accept()
         app = Celery("hole", broker=f"redis://127.0.0.1:{listening.getsockname()[1]}/0", set_as_current=False)
         app.conf.broker_transport_options = {"socket_connect_timeout": 0.05, "socket_timeout": 0.05}
