@@ -197,7 +197,7 @@ def slow(systems, monkeypatch, during):
 
 def test_a_collection_longer_than_its_lease_keeps_it_under_the_same_number(systems, monkeypatch, settings):
     incident = make_world(systems)
-    Incident.objects.filter(pk=incident.pk).update(due_at=db_now())
+    Incident.objects.filter(pk=incident.pk).update(due_at=db_now() - timedelta(seconds=1))
     lease = leases.claim(incident.pk)
 
     def most_of_the_lease() -> None:
@@ -215,7 +215,7 @@ def test_a_collection_longer_than_its_lease_keeps_it_under_the_same_number(syste
 
 def test_who_lost_the_lease_while_reading_stores_nothing(systems, monkeypatch):
     incident = make_world(systems)
-    Incident.objects.filter(pk=incident.pk).update(due_at=db_now())
+    Incident.objects.filter(pk=incident.pk).update(due_at=db_now() - timedelta(seconds=1))
     lease = leases.claim(incident.pk)
     slow(systems, monkeypatch, lambda: Incident.objects.filter(pk=incident.pk).update(fence=lease.fence + 1))
 

@@ -303,7 +303,7 @@ def test_a_rollback_that_waits_is_dropped_where_the_loop_cannot_go_on(world, ope
     back = actions.roll_back(execution, by=operator, reason="wrong")
     with monkeypatch.context() as broken:
         broken.setattr(loop, "_agreed", lambda *_: (_ for _ in ()).throw(ZeroDivisionError("ours")))
-        Incident.objects.filter(pk=incident.pk).update(due_at=db_now())
+        Incident.objects.filter(pk=incident.pk).update(due_at=db_now() - timedelta(seconds=1))
         drive(incident)
 
     back.refresh_from_db()
