@@ -7,7 +7,7 @@ imaginary decision of either kind, so that a short history claims little, and sh
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -23,7 +23,7 @@ WINDOW = 2_000
 _Z = 1.96
 # The incident is looked up row by row: joined, PostgreSQL would rather read every incident there is.
 _STOOD = """
-SELECT count(*), coalesce(sum(CASE WHEN corrected_to IN ('', said) THEN 1 ELSE 0 END), 0)
+SELECT %s, count(*), coalesce(sum(CASE WHEN corrected_to IN ('', said) THEN 1 ELSE 0 END), 0)
 FROM (
   SELECT d.said, d.corrected_to, CASE WHEN d.corrected_at IS NOT NULL THEN 1 ELSE (
     SELECT 1 FROM incidents_incident i
@@ -97,20 +97,29 @@ def confidence_of(incident: Incident, subject: str) -> Confidence:
 
 
 def confidences_of(incident: Incident, subjects: Sequence[str] = tuple(Decision.Subject)) -> dict[str, Confidence]:
-    """Return how sure severity and domain are: one query, and one for each that a rule decided."""
-    made = {row.subject: row for row in Decision.objects.filter(incident=incident)}
-    return {subject: _confidence(made.get(subject)) for subject in subjects}
+    """Return how sure severity and domain are: one query, and one more where a rule decided."""
+    made = {row.subject: row for row in Decision.objects.filter(incident=incident) if row.subject in subjects}
+    counted = _counted(row for row in made.values() if row.basis and row.corrected_at is None)
+    return {subject: _confidence(made.get(subject), counted.get(subject, (0, 0))) for subject in subjects}
 
 
-def _confidence(made: Decision | None) -> Confidence:
+def _counted(decisions: Iterable[Decision]) -> dict[str, tuple[int, int]]:
+    """Return for each subject how many decisions like this one are over, and how many of them people let stand."""
+    asked = [(one.subject, one.basis, one.subject, WINDOW) for one in decisions]
+    if not asked:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join([_STOOD] * len(asked)), [value for one in asked for value in one])
+        return {subject: (n, int(stood)) for subject, n, stood in cursor.fetchall()}
+
+
+def _confidence(made: Decision | None, counted: tuple[int, int]) -> Confidence:
     if made is None or (not made.basis and not made.corrected_at):
         return Confidence(0, 0, "No rule has judged it yet.")
     if made.corrected_at is not None:
         before = f"the rule had said {made.said}" if made.basis else "no rule had judged it"
         return Confidence(0, 0, f"Set by {made.corrected_by}; {before}.", made.corrected_by)
-    with connection.cursor() as cursor:
-        cursor.execute(_STOOD, [made.basis, made.subject, WINDOW])
-        n, stood = cursor.fetchone()
+    n, stood = counted
     name = "the same rule" if made.subject == Decision.Subject.SEVERITY else "the same kind of exception"
     word = f"People let stand {stood} of {n} decisions by {name} that said {made.said}."
-    return Confidence(n, int(stood), word if n else f"No decision by {name} that said {made.said} is over yet.")
+    return Confidence(n, stood, word if n else f"No decision by {name} that said {made.said} is over yet.")

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.core.cache import cache
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 
 from connectors.models import Connection
 from incidents.entity_models import Alias, AliasDecision, Entity, Link, Mention
@@ -14,26 +15,44 @@ from incidents.merging import kept_apart
 from incidents.models import Incident
 
 MOST_OTHERS = 5
+FRESH_SECONDS = 30
+# What the page shows of the rows that it joins; evidence holds whole records.
+_OF_ALIASES = ("entity", "system", "record_type", "field", "value", "name", "state", "evidence__url")
+_OF_OTHERS = ("entity", "incident__title", "incident__status")
 
 
 def seen_by(user: Any) -> QuerySet[Entity]:
     """Return the entities that stand in the evidence of an incident which ``user`` may see."""
-    mine = Mention.objects.filter(entity=OuterRef("pk"), incident__in=Incident.objects.visible_to(user).values("pk"))
-    return Entity.objects.filter(Exists(mine))
+    return Entity.objects.filter(Exists(Mention.objects.filter(_visible(user, "incident"), entity=OuterRef("pk"))))
+
+
+def _visible(user: Any, column: str) -> Exists:
+    """Return the condition that ``user`` may see the incident that ``column`` points at.
+
+    Asked row by row through the primary key: a list to be `in` would first be made of every incident that they may see.
+    """
+    return Exists(Incident.objects.visible_to(user).filter(pk=OuterRef(column)))
+
+
+def system_labels() -> dict[str, str]:
+    """Return what people call each connection, by its slug; a new name may take half a minute to appear."""
+    return cache.get_or_set("connections:labels", _labels, FRESH_SECONDS) or {}
+
+
+def _labels() -> dict[str, str]:
+    return dict(Connection.objects.values_list("slug", "label"))
 
 
 def aliases_for(user: Any, entities: Iterable[Entity]) -> QuerySet[Alias]:
     """Return what these entities are called, where ``user`` may see the record that said so."""
-    mine = Incident.objects.visible_to(user).values("pk")
-    rows = Alias.objects.filter(entity__in=list(entities), evidence__incident__in=mine)
+    rows = Alias.objects.filter(_visible(user, "evidence__incident"), entity__in=list(entities))
     return rows.select_related("entity", "evidence").order_by("pk")
 
 
 def links_for(user: Any, entities: Iterable[Entity]) -> QuerySet[Link]:
     """Return the links from and to these entities, where ``user`` may see the record that said so."""
     among = list(entities)
-    mine = Incident.objects.visible_to(user).values("pk")
-    rows = Link.objects.filter(Q(source__in=among) | Q(target__in=among), evidence__incident__in=mine)
+    rows = Link.objects.filter(Q(source__in=among) | Q(target__in=among), _visible(user, "evidence__incident"))
     return rows.select_related("source", "target", "evidence").order_by("pk")
 
 
@@ -117,9 +136,8 @@ class Records:
 
 
 def records_of(incident: Incident, user: Any) -> Records:
-    """Return the entities in an incident's evidence, the one it is about first. Takes at most ten queries."""
-    subject = subject_of(incident)
-    entities = list(Entity.objects.filter(mentions__incident=incident).order_by("pk"))
+    """Return the entities in an incident's evidence, the one it is about first. Takes at most nine queries."""
+    entities, subject = _entities_of(incident)
     entities.sort(key=lambda one: (subject is None or one.pk != subject.pk, one.pk))
     found = {one.pk: Record(one, subject is not None and one.pk == subject.pk) for one in entities}
     if found:
@@ -128,23 +146,22 @@ def records_of(incident: Incident, user: Any) -> Records:
 
 
 def _fill(found: dict[int, Record], incident: Incident, user: Any) -> None:
-    entities = [record.entity for record in found.values()]
-    aliases = list(aliases_for(user, entities))
-    decisions = AliasDecision.objects.filter(alias__in=aliases, reverted_at=None)
+    named = aliases_for(user, [record.entity for record in found.values()])
+    aliases = named.select_related(None).select_related("evidence").only(*_OF_ALIASES)
+    decisions = AliasDecision.objects.filter(alias__in=[one.pk for one in aliases], reverted_at=None)
     decided = {row.alias_id: row for row in decisions}
-    systems = {alias.system for alias in aliases}
-    labels = dict(Connection.objects.filter(slug__in=systems).values_list("slug", "label"))
+    labels = system_labels()
     for alias in aliases:
         known = Known(alias, decided.get(alias.pk))
         record = found[alias.entity_id]
         record.labels = labels
         {"standing": record.names, "disputed": record.disputed}.get(alias.state, record.rejected).append(known)
-    for link in links_for(user, entities):
-        if link.source_id in found and link.target_id in found:
-            found[link.source_id].links.append(link)
-    visible = Incident.objects.visible_to(user).values("pk")
-    spoken = Mention.objects.filter(entity__in=entities, incident__in=visible).exclude(incident=incident)
-    for mention in spoken.select_related("incident").order_by("-incident_id")[:200]:
+    # Only between these: a customer is named by every order.
+    links = Link.objects.filter(_visible(user, "evidence__incident"), source__in=found, target__in=found)
+    for link in links.select_related("target", "evidence").defer("evidence__content") if len(found) > 1 else ():
+        found[link.source_id].links.append(link)
+    spoken = Mention.objects.filter(_visible(user, "incident"), entity__in=found).exclude(incident=incident)
+    for mention in spoken.select_related("incident").only(*_OF_OTHERS).order_by("-incident_id")[:200]:
         record = found[mention.entity_id]
         if len(record.others) < MOST_OTHERS:
             record.others.append(mention.incident)
@@ -152,13 +169,23 @@ def _fill(found: dict[int, Record], incident: Incident, user: Any) -> None:
 
 def subject_of(incident: Incident) -> Entity | None:
     """Return the entity that an incident is about, also where the incident knows it by another name."""
+    return _entities_of(incident)[1]
+
+
+def _entities_of(incident: Incident) -> tuple[list[Entity], Entity | None]:
+    """Return the entities in an incident's evidence and the one that it is about, all by one query."""
     kind, name, unit = normal(incident.entity_type), normal(incident.entity_key), incident.business_unit
-    entity = Entity.objects.filter(type=kind, key=name, business_unit=unit).first()
-    if entity is not None:
-        return entity
-    named = Alias.objects.filter(type=kind, name=name, business_unit=unit, resolves=True).select_related("entity")
-    owners = {alias.entity for alias in named}
-    return owners.pop() if len(owners) == 1 else None
+    by_key = Q(type=kind, key=name, business_unit=unit)
+    by_name = Q(aliases__type=kind, aliases__name=name, aliases__business_unit=unit, aliases__resolves=True)
+    mentioned, keyed, named = (
+        Entity.objects.filter(condition).annotate(how=Value(how)).order_by()
+        for how, condition in (("mentioned", Q(mentions__incident=incident)), ("keyed", by_key), ("named", by_name))
+    )
+    found: dict[str, dict[int, Entity]] = {"mentioned": {}, "keyed": {}, "named": {}}
+    for entity in mentioned.union(keyed, named):
+        found[entity.how][entity.pk] = entity
+    subjects = list((found["keyed"] or found["named"]).values())
+    return list(found["mentioned"].values()), subjects[0] if len(subjects) == 1 else None
 
 
 def offers_of(incident: Incident, subject: Entity, user: Any) -> list[Incident]:

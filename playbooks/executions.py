@@ -9,24 +9,16 @@ from approvals import actions as approvals
 from approvals.rules import Requirement
 from audit.actions import record
 from audit.clock import db_now
-from audit.errors import Refusal
 from connectors import gateway, registry
 from connectors.base import Reversible, Write
 from playbooks import lanes, plans, seals, verification
 from playbooks.effects import effect_key, with_key
-from playbooks.models import Execution, Plan, StepRun
+from playbooks.models import DeadLetter, Execution, Plan, StepRun
 from playbooks.moves import move_execution
-from playbooks.states import ExecutionState, StepState
+from playbooks.standing import CannotUndo, standing_of
+from playbooks.states import ExecutionState
 
-T = StepState
-# In these states an effect stands, or may stand, in the target.
-EFFECTIVE = (T.DONE, T.VERIFIED, T.MISMATCH)
-
-
-class CannotUndo(Refusal):
-    """There is nothing to take back, or it cannot be taken back."""
-
-    code = "cannot_undo"
+__all__ = ["CannotUndo"]
 
 
 def begin(plan: Plan, *, actor: str) -> Execution:
@@ -65,36 +57,12 @@ def begin(plan: Plan, *, actor: str) -> Execution:
 
 def undoable(execution: Execution) -> list[StepRun]:
     """Return the steps whose effects a rollback would take back, the last first. Raises ``CannotUndo``."""
-    if execution.direction == Execution.Direction.BACKWARD:
-        raise CannotUndo("An undo is not undone; plan the change again instead.")
-    if execution.undone_by.filter(state__in=("waiting", "running", "failed", "verified")).exists():
-        raise CannotUndo("This execution is being rolled back, or has been.")
-    steps = list(execution.step_runs.select_related("step").order_by("-number"))
-    if any(step.state in (T.SENT, T.UNKNOWN) for step in steps):
-        raise CannotUndo("A step's outcome is still unknown; it is being looked up. Try again in a moment.")
-    waiting = StepRun.objects.filter(execution=execution, dead_letters__state="waiting").values_list("pk", flat=True)
-    if any(step.pk in waiting and step.attempts_count and _unclear(step) for step in steps):
-        raise CannotUndo("Nobody knows whether a step was carried out. Replay its dead letter first: it is looked for.")
-    gone = StepRun.objects.filter(execution__undoes=execution, state=T.VERIFIED).values_list("step_id", flat=True)
-    done = [step for step in steps if step.attempts_count and (step.state in EFFECTIVE or _was_done(step))]
-    standing = [step for step in done if step.step_id not in gone]
-    if not standing:
-        raise CannotUndo("Nothing of this execution stands in another system: there is nothing to take back.")
-    fixed = [step.step.title for step in standing if step.undo is None]
-    if fixed:
-        raise CannotUndo(f"It cannot be undone: “{fixed[0]}” was declared irreversible before it was approved.")
-    return standing
-
-
-def _was_done(step: StepRun) -> bool:
-    """Tell whether a stuck step had got as far as the target's yes: then its effect stands."""
-    return step.state == T.STUCK and (step.finished_at is not None or step.verifications.exists())
-
-
-def _unclear(step: StepRun) -> bool:
-    """Tell whether a stuck step may or may not have been carried out: its last try was not answered."""
-    sent = step.attempts.filter(act="send", sent_at__isnull=False).last()
-    return step.state == T.STUCK and not _was_done(step) and sent is not None and sent.outcome in ("", "unanswered")
+    undos = execution.undone_by.prefetch_related("step_runs")
+    runs = (
+        execution.step_runs.select_related("step").prefetch_related(None).prefetch_related("attempts", "verifications")
+    )
+    waiting = DeadLetter.objects.filter(step_run__execution=execution, state=DeadLetter.State.WAITING)
+    return standing_of(execution, runs, undos=list(undos), waiting=set(waiting.values_list("step_run_id", flat=True)))
 
 
 def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""Everything that one incident's page shows, gathered in a constant number of queries."""
+"""Everything that one incident's page shows, gathered in a constant number of queries.
+
+Of each row only what a page shows is read: plans, steps and kinds carry JSON that is many times as wide.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,20 +14,38 @@ from django.contrib.auth.models import User
 from django.db.models import Prefetch, QuerySet
 
 from approvals.cards import card
-from approvals.models import ApprovalRequest
+from approvals.models import ApprovalRequest, Decision
+from approvals.states import State
 from audit.access import roles_of
 from incidents.costs import Cost, costs_of
 from incidents.kinds import definition_of
 from incidents.models import Citation, Comment, Escalation, Evidence, Incident, Merge, RootCause, SlaClock, Statement
 from incidents.states import MACHINE
-from playbooks.console.careers import Career, career_of
+from playbooks.console.careers import Career, lately
 from playbooks.console.offers import Offers, offers_to
 from playbooks.console.previews import StepPreview, labels_of, previews_of, value_of
 from playbooks.console.seam import Course, Stage, stages
 from playbooks.console.story import Event, story_of
-from playbooks.models import DeadLetter, Execution, Guardrail, Plan, StepRun
+from playbooks.models import Attempt, DeadLetter, Execution, Guardrail, Plan, Step, StepRun, Verification
 
 MOST_EVIDENCE = 60
+_OF_PLANS = (
+    *("incident", "state", "state_reason", "risk_tier", "rationale", "author", "autonomous", "created_at"),
+    *("playbook_version__number", "playbook_version__playbook__slug", "playbook_version__playbook__label"),
+)
+_OF_STEPS = (*("plan", "number", "title", "connection", "operation", "parameters", "predicted", "undo", "reversible"),)
+_OF_RULINGS = ("step", "policy", "version", "verdict", "reason")
+_OF_RUNS = (
+    *("incident", "direction", "undoes", "state", "requested_by", "reason", "cancel_requested", "created_at"),
+    "finished_at",
+)
+_OF_STEP_RUNS = (
+    *("execution", "step__title", "number", "state", "state_reason", "effect_key", "undo", "attempts_count"),
+    "finished_at",
+)
+_OF_ATTEMPTS = (*("step_run", "number", "act", "started_at", "sent_at", "outcome", "status", "request_id", "message"),)
+_OF_CHECKS = ("step_run", "fields", "surprises", "read_at")
+_OF_DECISIONS = ("request", "person__username", "on_behalf_of__username", "verdict", "comment", "decided_at")
 
 
 @dataclass(frozen=True)
@@ -77,10 +98,8 @@ class Dossier:
     @cached_property
     def root_cause(self) -> RootCause | None:
         """The newest diagnosis with its statements and their citations."""
-        cited = Citation.objects.select_related("evidence", "statement")
-        statements = Statement.objects.prefetch_related(Prefetch("citations", queryset=cited))
         rows = self.incident.root_causes.order_by("-round", "-id")
-        return rows.prefetch_related(Prefetch("statements", queryset=statements)).first()
+        return rows.prefetch_related("statements__citations").first()
 
     @cached_property
     def exhibits(self) -> list[Exhibit]:
@@ -92,8 +111,8 @@ class Dossier:
                 tests.setdefault(citation.evidence_id, []).append(citation)
         rows = self.incident.evidence.filter(round=cause.round if cause else 0)
         found = {row.pk: row for row in rows.order_by("pk")[:MOST_EVIDENCE]}
-        for some in tests.values():
-            found.setdefault(some[0].evidence_id, some[0].evidence)
+        if further := tests.keys() - found.keys():
+            found |= Evidence.objects.in_bulk(further)
         ordered = sorted(found.values(), key=lambda row: (row.pk not in tests, row.pk))
         return [Exhibit(number, row, tests.get(row.pk, [])) for number, row in enumerate(ordered, start=1)]
 
@@ -104,7 +123,9 @@ class Dossier:
     @cached_property
     def _cause_labels(self) -> dict[str, str]:
         kind = self.incident.kind
-        return {cause.id: cause.label for cause in definition_of(kind).causes} if kind is not None else {}
+        if kind is None or self.root_cause is None:
+            return {}
+        return {cause.id: cause.label for cause in definition_of(kind).causes}
 
     def _claims(self, keep: Iterable[Statement]) -> list[Claim]:
         return [
@@ -144,9 +165,10 @@ class Dossier:
     @cached_property
     def plan(self) -> Plan | None:
         """The newest plan, whatever became of it."""
-        spoken = Guardrail.objects.select_related("policy_version__policy").order_by("id")
-        rows = self.incident.plans.select_related("playbook_version__playbook")
-        return rows.prefetch_related("steps", Prefetch("steps__guardrails", queryset=spoken)).order_by("-id").first()
+        spoken = Guardrail.objects.filter(moment="plan").only(*_OF_RULINGS)
+        steps = Step.objects.only(*_OF_STEPS).prefetch_related(Prefetch("guardrails", spoken, to_attr="spoken"))
+        rows = self.incident.plans.select_related("playbook_version__playbook").only(*_OF_PLANS)
+        return rows.prefetch_related(Prefetch("steps", steps)).order_by("-id").first()
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -164,21 +186,22 @@ class Dossier:
         """What the policies said when the plan was made, one line each, those that did not simply allow it first."""
         said: dict[tuple[str, int, str], Guardrail] = {}
         for step in self.plan.steps.all() if self.plan else []:
-            for ruling in step.guardrails.all():
-                if ruling.moment == "plan":
-                    said.setdefault((ruling.policy, ruling.version, ruling.verdict), ruling)
+            for ruling in step.spoken:  # type: ignore[attr-defined] # prefetched above
+                said.setdefault((ruling.policy, ruling.version, ruling.verdict), ruling)
         return sorted(said.values(), key=lambda ruling: ruling.verdict == "allow")
 
     @cached_property
     def career(self) -> Career | None:
         """How often the plan's playbook was right before."""
-        return career_of(self.plan.playbook_version.playbook) if self.plan else None
+        return lately(self.plan.playbook_version.playbook) if self.plan else None
 
     @cached_property
     def _runs(self) -> list[Execution]:
-        runs = StepRun.objects.select_related("step").prefetch_related("attempts", "verifications")
-        rows = self.incident.executions.select_related("plan__playbook_version__playbook").order_by("-id")
-        return list(rows.prefetch_related(Prefetch("step_runs", queryset=runs))[:4])
+        tries, checks = Attempt.objects.only(*_OF_ATTEMPTS), Verification.objects.only(*_OF_CHECKS)
+        runs = StepRun.objects.select_related("step").only(*_OF_STEP_RUNS)
+        runs = runs.prefetch_related(Prefetch("attempts", tries), Prefetch("verifications", checks))
+        rows = self.incident.executions.order_by("-id").only(*_OF_RUNS)
+        return list(rows.prefetch_related(Prefetch("step_runs", runs))[:4])
 
     @cached_property
     def forward(self) -> Execution | None:
@@ -188,8 +211,13 @@ class Dossier:
     @cached_property
     def back(self) -> Execution | None:
         """The newest undo of that run."""
+        return next(iter(self._undos), None)
+
+    @cached_property
+    def _undos(self) -> list[Execution]:
+        # All of them: whatever undoes a run is newer than it.
         forward = self.forward
-        return next((run for run in self._runs if forward is not None and run.undoes_id == forward.pk), None)
+        return [run for run in self._runs if forward is not None and run.undoes_id == forward.pk]
 
     @property
     def shown_runs(self) -> list[Execution]:
@@ -199,8 +227,7 @@ class Dossier:
     @cached_property
     def approval(self) -> ApprovalRequest | None:
         """The newest question about what is shown: that of the undo where there is one, else that of the plan."""
-        rows = ApprovalRequest.objects.filter(incident_id=self.incident.pk).order_by("-id")
-        newest = rows.prefetch_related("decisions__person", "decisions__on_behalf_of").first()
+        newest = ApprovalRequest.objects.filter(incident_id=self.incident.pk).order_by("-id").defer("summary").first()
         plan, back = self.plan, self.back
         if newest is None:
             return None
@@ -209,31 +236,48 @@ class Dossier:
         return newest if fits else None
 
     @cached_property
+    def decisions(self) -> list[Decision]:
+        """What people said to that question, the first first."""
+        asked = self.approval
+        if asked is None or not (asked.given or asked.state == State.REJECTED):
+            return []
+        return list(asked.decisions.select_related("person", "on_behalf_of").only(*_OF_DECISIONS))
+
+    @cached_property
     def letters(self) -> list[DeadLetter]:
         """The dead letters that wait, oldest first."""
         rows = self.incident.dead_letters.filter(state=DeadLetter.State.WAITING)
-        return list(rows.select_related("step_run__step").order_by("id"))
+        letters = list(rows.order_by("id"))
+        known = {step.pk: step for run in self._runs for step in run.step_runs.all()} if letters else {}
+        for letter in letters:
+            if letter.step_run_id in known:
+                letter.step_run = known[letter.step_run_id]
+        return letters
 
     @cached_property
     def clock(self) -> SlaClock | None:
         """The service level's clock."""
-        return SlaClock.objects.filter(incident=self.incident).select_related("policy").first()
+        return getattr(self.incident, "sla", None)
 
     @cached_property
     def escalations(self) -> list[Escalation]:
         """Who was told of a breach, and whether they have seen it."""
-        return list(self.incident.escalations.order_by("-level"))
+        if self.clock is None or not self.clock.escalation_level:
+            return []
+        return list(self.incident.escalations.order_by("-level").defer("snapshot"))
 
     @cached_property
-    def comments(self) -> "QuerySet[Comment]":
+    def comments(self) -> list[Comment]:
         """What people wrote."""
-        return self.incident.comments.order_by("-id")[:50]
+        return list(self.incident.comments.order_by("-id").only("incident", "author", "text", "created_at")[:50])
 
     @cached_property
     def merges(self) -> list[Merge]:
         """The incidents that were folded into this one and can be taken apart again."""
+        if self.incident.signals_count < 2:  # what is folded in brings a signal with it
+            return []
         rows = self.incident.merges_in.filter(unmerged_at__isnull=True)
-        return list(rows.select_related("folded"))
+        return list(rows.only("kept", "folded", "actor", "merged_at"))
 
     @cached_property
     def events(self) -> list[Event]:
@@ -244,7 +288,7 @@ class Dossier:
     def course(self) -> Course:
         """What the seam and the offers are told from."""
         standing = self.approval if self.approval and self.approval.state == "pending" else None
-        return Course(self.incident, self.root_cause, self.plan, standing, self.forward, self.back)
+        return Course(self.incident, self.root_cause, self.plan, standing, self.forward, self.back, self._undos)
 
     @cached_property
     def stages(self) -> list[Stage]:
@@ -293,6 +337,19 @@ class Dossier:
         return self.incident.status in MACHINE
 
 
+# What is shown of the rows beside an incident.
+_BESIDE = (
+    *("kind__definition", "queue__label", "assignee__username"),
+    *("offer__assigned", "offer__reason", "offer__person__username"),
+    *(f"sla__{name}" for name in ("acknowledge_due", "resolve_due", "acknowledged_at", "stopped_at", "paused_at")),
+    *("sla__breached_at", "sla__escalation_level", "sla__because", "sla__policy__label"),
+    *("sla__calendar__label", "sla__calendar__time_zone"),
+    *("sla__policy__calendar__label", "sla__policy__calendar__time_zone"),
+)
+_JOINED = ("kind", "queue", "assignee", "offer__person", "sla__calendar", "sla__policy__calendar")
+_OWN = tuple(column.name for column in Incident._meta.concrete_fields)
+
+
 def dossier(rows: "QuerySet[Incident]", pk: int, reader: User) -> Dossier:
     """Return the dossier of one of ``rows``. Raises ``Incident.DoesNotExist`` where it is not among them."""
-    return Dossier(rows.select_related("kind", "queue", "assignee", "merged_into").get(pk=pk), reader)
+    return Dossier(rows.select_related(*_JOINED).only(*_OWN, *_BESIDE).get(pk=pk), reader)

@@ -6,14 +6,12 @@ from django.contrib.auth.models import User
 
 from approvals.access import why_not
 from audit.access import has_role
-from audit.errors import Refusal
-from connectors.base import ConnectorError
 from incidents.states import CLOSED, NEXT, Status
-from playbooks import executions
 from playbooks.actions import EDITABLE, REPLANNABLE
 from playbooks.console.seam import Course
 from playbooks.models import DeadLetter
 from playbooks.plans import LIVE
+from playbooks.standing import CannotUndo, standing_of
 from playbooks.states import ExecutionState
 
 MENDERS = ("operator", "automation_admin")
@@ -51,7 +49,7 @@ def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowle
     status = course.status
     mender = has_role(user, *MENDERS)
     refusal = why_not(course.approval, user) if course.approval and course.approval.state == "pending" else ""
-    undo, no_undo = _undo(course) if mender else (False, "")
+    undo, no_undo = _undo(course, letters) if mender else (False, "")
     return Offers(
         decide=bool(course.approval and course.approval.state == "pending" and not refusal),
         why_not=refusal,
@@ -86,13 +84,15 @@ def _cancellable(course: Course) -> bool:
     return live is not None and live.state in running and not live.cancel_requested
 
 
-def _undo(course: Course) -> tuple[bool, str]:
+def _undo(course: Course, letters: list[DeadLetter]) -> tuple[bool, str]:
     """Tell whether the mend can be taken back, or why not; ``("", False)`` where there is nothing to speak of."""
     forward = course.forward
     if forward is None or forward.state not in _ENDED or course.status not in (Status.RESOLVED, Status.NEEDS_OPERATOR):
         return False, ""
     try:
-        executions.undoable(forward)
-    except (Refusal, ConnectorError) as refusal:
+        # Who presses the button is asked again, by rows that are read anew.
+        waiting = {letter.step_run_id for letter in letters}
+        standing_of(forward, forward.step_runs.all(), undos=course.undos, waiting=waiting)
+    except CannotUndo as refusal:
         return False, str(refusal)
     return True, ""

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.base import Reversible
-from connectors.models import Connection
+from incidents.known import system_labels
 from playbooks.effects import EFFECT_KEY
 from playbooks.models import Plan
 
@@ -74,7 +74,8 @@ def previews_in(steps: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -
 
 def labels_of(slugs: Iterable[str]) -> dict[str, str]:
     """Return what people call each connection."""
-    return dict(Connection.objects.filter(slug__in=set(slugs)).values_list("slug", "label"))
+    labels = system_labels()
+    return {slug: labels[slug] for slug in slugs if slug in labels}
 
 
 def _preview(step: Mapping[str, Any], labels: Mapping[str, str]) -> StepPreview:

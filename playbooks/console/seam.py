@@ -1,5 +1,6 @@
 """Where an incident stands in the loop, as the four stages that a person reads at a glance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +34,7 @@ class Course:
     approval: ApprovalRequest | None = None
     forward: Execution | None = None
     back: Execution | None = None
+    undos: Sequence[Execution] = ()  # all that undo the forward run, the newest first
 
     @property
     def status(self) -> Status:

@@ -11,6 +11,7 @@ from audit.models import Entry
 from incidents.models import Incident
 
 LIMIT = 80
+_READ = ("n", "at", "actor", "verb", "reason", "body")
 MOST_SIGNALS = 20
 # Of these the machine writes two or more for one thing that happened; a person's are always told.
 _SILENT = (
@@ -56,12 +57,15 @@ def story_of(incident: Incident, *, limit: int = LIMIT) -> list[Event]:
     for prefix in _MACHINE:
         machine |= Q(actor__startswith=prefix)
     entries = Entry.objects.filter(incident_id=incident.pk).exclude(machine, verb__in=_SILENT)
-    told = [_event(entry) for entry in entries.exclude(verb__in=_TOLD_ELSEWHERE).order_by("-n")[:limit]]
+    entries = entries.exclude(verb__in=_TOLD_ELSEWHERE).order_by("-n")
+    told = [_event(entry) for entry in entries.values_list(*_READ, named=True)[:limit]]
     return sorted([*told, *_joined(incident)], key=lambda event: event.at, reverse=True)
 
 
 def _joined(incident: Incident) -> list[Event]:
     """Return the latest signals that folded into the incident; the ledger tells only of the one that opened it."""
+    if incident.signals_count < 2:  # the first one opened it
+        return []
     rows = incident.signals.filter(merged=True).order_by("-id").values_list("received_at", "channel", "source", "text")
     return [
         Event(at, f"A signal joined by {_CHANNELS.get(channel, channel)}", (text or source)[:100], "", "")
@@ -82,7 +86,7 @@ def words_for(verb: str) -> str:
     return f"{subject} {act}".replace("_", " ").capitalize().strip()
 
 
-def _event(entry: Entry) -> Event:
+def _event(entry: Any) -> Event:
     person = not entry.actor.startswith(_MACHINE)
     tone = "critical" if any(word in entry.verb for word in _BAD) else ""
     tone = tone or ("gold" if any(word in entry.verb for word in _GOLD) else "person" if person else "")
@@ -90,11 +94,10 @@ def _event(entry: Entry) -> Event:
     return Event(entry.at, _what(entry), note, tone, f"/audit/{entry.n}/")
 
 
-def _what(entry: Entry) -> str:
-    data = _data(entry)
+def _what(entry: Any) -> str:
     if entry.verb == "approval.decided":
-        return "Approved" if data.get("verdict") == "approve" else "Rejected"
-    if entry.verb.startswith("effect.") and data.get("step"):
+        return "Approved" if _data(entry).get("verdict") == "approve" else "Rejected"
+    if entry.verb.startswith("effect.") and (data := _data(entry)).get("step"):
         act = entry.verb.partition(".")[2]
         return f"Step {data['step']} {_EFFECTS.get(act, act.replace('_', ' '))}: {data.get('operation', '')}"
     return words_for(entry.verb)
@@ -107,7 +110,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 160 else f"{text[:158].rstrip()} …"
 
 
-def _data(entry: Entry) -> dict[str, Any]:
+def _data(entry: Any) -> dict[str, Any]:
     try:
         body = json.loads(entry.body)
     except ValueError:

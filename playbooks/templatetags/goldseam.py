@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ from django.templatetags.static import static
 from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from playbooks.console.previews import value_of
 
@@ -114,7 +114,10 @@ NAV = (
 @register.simple_tag
 def icon(name: str, css: str = "") -> SafeString:
     """Draw one icon of the sprite; it is decoration, so the word beside it carries the meaning."""
-    return _icon(name, css, static("icons.svg"))
+    return _icon(name, css, _sprite())
+
+
+_sprite = lru_cache(maxsize=1)(lambda: static("icons.svg"))
 
 
 # A page draws the same few icons and words a hundred times. Typed, so that safe text never answers for unsafe text.
@@ -185,9 +188,16 @@ def money_text(amount: object, currency: object = "") -> str:
 @register.filter
 def money(amount: object, currency: object = "") -> SafeString:
     """Show an amount with its currency; the ISO code stands behind the symbol."""
-    text = money_text(amount, currency)
-    code = amount.get("currency", currency) if isinstance(amount, Mapping) else currency
-    return format_html('<span class="nowrap" title="{}">{}</span>', code or "", text)
+    if isinstance(amount, Mapping):
+        currency = amount.get("currency", currency)
+        amount = amount.get("amount")
+    # A list shows the same few sums again and again; what is no number may not even be hashable.
+    return (_money if isinstance(amount, Decimal) else _money.__wrapped__)(amount, str(currency or ""))
+
+
+@lru_cache(maxsize=1_024)
+def _money(amount: Any, code: str) -> SafeString:
+    return format_html('<span class="nowrap" title="{}">{}</span>', code, money_text(amount, code))
 
 
 def span_text(seconds: float) -> str:
@@ -225,7 +235,13 @@ def took(start: datetime | None, end: datetime | None) -> str:
 
 def exact(moment: datetime) -> str:
     """Write a moment to the second with its zone, for the title of a relative time."""
-    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
+    return _exact(moment, timezone.get_current_timezone())
+
+
+# The same moments are shown again with every look at a page.
+@lru_cache(maxsize=4_096)
+def _exact(moment: datetime, zone: tzinfo) -> str:
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 @register.filter
@@ -239,7 +255,12 @@ def ago(value: datetime | None) -> SafeString | str:
         text = "just now"
     else:
         text = f"{span_text(seconds)} ago" if seconds > 0 else f"in {span_text(seconds)}"
-    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', moment.isoformat(), exact(moment), text)
+    return mark_safe(f"{_stamp(moment, timezone.get_current_timezone())} data-ago>{text}</time>")  # noqa: S308 - own words
+
+
+@lru_cache(maxsize=4_096)
+def _stamp(moment: datetime, zone: tzinfo) -> SafeString:
+    return format_html('<time datetime="{}" title="{}"', moment.isoformat(), _exact(moment, zone))
 
 
 @register.filter
@@ -269,9 +290,7 @@ def time_left(value: datetime | None) -> SafeString | str:
     seconds = (value - timezone.now()).total_seconds()
     tone = "tone-critical" if seconds < 0 else "tone-high" if seconds < 4 * 3600 else ""
     text = f"late {span_text(seconds)}" if seconds < 0 else span_text(seconds)
-    return format_html(
-        '<time class="{}" datetime="{}" title="{}">{}</time>', tone, value.isoformat(), exact(value), text
-    )
+    return mark_safe(f'{_stamp(value, timezone.get_current_timezone())} class="{tone}">{text}</time>')  # noqa: S308 - own words
 
 
 @register.filter
@@ -350,6 +369,16 @@ def safe_url(value: object) -> str:
     return "#" if parts.scheme or parts.netloc or ":" in parts.path.split("/")[0] else text
 
 
+@lru_cache(maxsize=64)
+def is_there(path: str) -> bool:
+    """Tell whether this installation has a page at ``path``; which ones it has does not change while it runs."""
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
+
+
 @register.simple_tag(takes_context=True)
 def nav_items(context: template.Context) -> list[dict[str, Any]]:
     """List the console's pages that exist, which one is open, and how many things wait in each."""
@@ -363,9 +392,7 @@ def nav_items(context: template.Context) -> list[dict[str, Any]]:
         url = prefix + path
         if label in hidden:
             continue
-        try:
-            resolve(f"/{path}")
-        except Resolver404:
+        if not is_there(f"/{path}"):
             continue
         current = here == url if not path else here.startswith(url)
         count = counts.get(label.lower().replace(" ", "_"), 0)

@@ -7,7 +7,7 @@ from django import template
 
 from audit.access import Person
 from incidents.models import Incident
-from playbooks.console.dossier import Dossier
+from playbooks.console.dossier import Dossier, dossier
 from playbooks.console.previews import StepPreview, labels_of, previews_in
 
 register = template.Library()
@@ -23,6 +23,7 @@ def steps_in(summary: Mapping[str, Any]) -> list[StepPreview]:
 @register.simple_tag
 def file_of(incident_id: int, user: Person) -> Dossier | None:
     """Return the file of an incident, where ``user`` may see it."""
-    rows = Incident.objects.visible_to(user).select_related("kind", "queue", "assignee", "merged_into")
-    incident = rows.filter(pk=incident_id).first()
-    return Dossier(incident, user) if incident is not None else None  # type: ignore[arg-type]
+    try:
+        return dossier(Incident.objects.visible_to(user), incident_id, user)  # type: ignore[arg-type]
+    except Incident.DoesNotExist:
+        return None

@@ -244,6 +244,24 @@ def test_the_records_of_an_incident_show_the_subject_first_with_its_other_incide
     assert known.offers == []
 
 
+def test_the_records_of_an_incident_take_few_queries(systems, operator, django_assert_max_num_queries):
+    order_kind()
+    order_kind("freight_misrate")
+    one, other = stuck(), stuck(code="freight_misrate")
+    read(systems, one, sales_record(), cases=(case_record(),))
+    read(systems, other)
+    records_of(one, operator)
+
+    with django_assert_max_num_queries(7):
+        known = records_of(one, operator)
+
+    assert len(known.records) > 1
+    with django_assert_max_num_queries(0):
+        assert [str(each.alias.evidence.url) for record in known.records for each in record.names]
+        assert [link.target.label for record in known.records for link in record.links]
+        assert [str(incident) + incident.title for incident in known.records[0].others]
+
+
 def test_a_search_for_any_known_id_finds_the_incident(systems, operator, nobody):
     order_kind()
     one = stuck()

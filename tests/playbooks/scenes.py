@@ -105,7 +105,11 @@ def make_signal(incident: Incident, **changes: Any) -> Signal:
         "joined": incident,
         "incident": incident,
     }
-    return Signal.objects.create(**{**values, **changes})
+    signal = Signal.objects.create(**{**values, **changes})
+    if signal.merged:
+        incident.signals_count += 1
+        Incident.objects.filter(pk=incident.pk).update(signals_count=incident.signals_count)
+    return signal
 
 
 def make_evidence(incident: Incident, name: str, record_id: str, **content: Any) -> Evidence:

@@ -8,7 +8,6 @@ import pytest
 from django.template import Context
 from django.template.loader import render_to_string
 from django.test import RequestFactory
-from django.urls import Resolver404
 
 from playbooks.templatetags import goldseam
 
@@ -16,11 +15,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
 
 def test_the_bar_lists_only_pages_that_exist_and_marks_the_open_one(monkeypatch):
-    def resolve(path: str) -> None:
-        if path == "/insights/":
-            raise Resolver404
-
-    monkeypatch.setattr(goldseam, "resolve", resolve)
+    monkeypatch.setattr(goldseam, "is_there", lambda path: path != "/insights/")
     context = Context({"request": RequestFactory().get("/approvals/7/"), "nav_counts": {"inbox": 4, "dead_letters": 1}})
 
     items = {item["label"]: item for item in goldseam.nav_items(context)}
@@ -32,8 +27,13 @@ def test_the_bar_lists_only_pages_that_exist_and_marks_the_open_one(monkeypatch)
     assert items["Audit"]["count"] == 0
 
 
+def test_a_page_that_is_not_routed_is_not_there():
+    assert goldseam.is_there("/incidents/")
+    assert not goldseam.is_there("/nowhere/")
+
+
 def test_the_inbox_is_open_only_on_its_own_address(monkeypatch):
-    monkeypatch.setattr(goldseam, "resolve", lambda path: None)
+    monkeypatch.setattr(goldseam, "is_there", lambda path: True)
 
     here = goldseam.nav_items(Context({"request": RequestFactory().get("/")}))
     elsewhere = goldseam.nav_items(Context({"request": RequestFactory().get("/audit/")}))
@@ -112,7 +112,7 @@ def test_whoever_may_not_decide_sees_why_and_no_button():
 
 
 def test_pages_that_a_role_may_not_open_are_left_out_of_the_bar(monkeypatch):
-    monkeypatch.setattr(goldseam, "resolve", lambda path: None)
+    monkeypatch.setattr(goldseam, "is_there", lambda path: True)
 
     items = goldseam.nav_items(Context({"request": RequestFactory().get("/"), "nav_hidden": ["Audit"]}))
 

@@ -71,6 +71,7 @@ def test_an_escalation_to_my_role_can_be_acknowledged_by_me(approver, operator):
     incident = scenes.make_incident(Status.EXECUTING)
     told = {"level": 1, "role": "approver", "justification": "late", "created_at": incident.opened_at}
     incident.escalations.create(**told)
+    scenes.make_clock(incident, acknowledged_at=incident.opened_at, escalation_level=1)
 
     assert offers(approver, incident).acknowledge
     assert not offers(operator, incident).acknowledge

@@ -4,11 +4,17 @@ import re
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.urls import reverse
 
+from approvals.models import ApprovalRequest
+from audit.actions import record
 from incidents.models import Comment, Incident, Merge
 from incidents.states import Status
+from playbooks import executions
+from playbooks.console.dossier import dossier
 from playbooks.models import Execution
+from playbooks.standing import standing_of
 from playbooks.states import ExecutionState, PlanState, StepState
 from tests.factories import make_user
 from tests.playbooks import scenes
@@ -287,7 +293,7 @@ def test_the_field_history_shows_who_changed_what(client, viewer, operator):
 
 
 def test_what_was_folded_in_can_be_taken_apart_again(client, operator):
-    kept, folded = scenes.make_incident(), scenes.make_incident(Status.DISMISSED)
+    kept, folded = scenes.make_incident(signals_count=2), scenes.make_incident(Status.DISMISSED, signals_count=0)
     Merge.objects.create(kept=kept, folded=folded, actor="operator", merged_at=kept.opened_at)
 
     page = page_of(client, operator, kept)
@@ -301,5 +307,52 @@ def test_the_number_of_queries_is_bounded(client, operator, django_assert_max_nu
     client.force_login(operator)
     client.get(incident.get_absolute_url())
 
-    with django_assert_max_num_queries(42):
+    with django_assert_max_num_queries(24):
         client.get(incident.get_absolute_url())
+
+
+def test_a_page_with_every_part_asks_no_more_than_it_must(client, operator, django_assert_max_num_queries):
+    incident, run, _ = scenes.stuck(queue=scenes.make_queue())
+    scenes.make_clock(incident)
+    asked = scenes.ask(run.plan)
+    ApprovalRequest.objects.filter(pk=asked.pk).update(state="approved", given=1)
+    for number in range(30):
+        text = f"Asked the carrier, time {number}."
+        Comment.objects.create(incident=incident, author="operator", text=text, created_at=run.created_at)
+    client.force_login(operator)
+    client.get(incident.get_absolute_url())
+
+    with django_assert_max_num_queries(25):
+        client.get(incident.get_absolute_url())
+
+
+def test_what_an_undo_takes_back_is_told_alike_by_the_page_and_by_the_action(client, operator):
+    for incident in (scenes.resolved()[0], scenes.stuck()[0]):
+        file = dossier(Incident.objects.all(), incident.pk, operator)
+        forward = file.forward
+        assert forward is not None
+
+        waiting = {letter.step_run_id for letter in file.letters}
+        told = standing_of(forward, forward.step_runs.all(), undos=[], waiting=waiting)
+
+        assert [step.pk for step in told] == [step.pk for step in executions.undoable(forward)]
+
+
+def test_what_happened_stands_after_the_facts(client, viewer):
+    incident, _, _ = scenes.resolved()
+
+    page = page_of(client, viewer, incident)
+
+    assert page.index("Why it happened") < page.index("Work on it") < page.index("What happened")
+
+
+def test_the_story_is_text_and_nothing_else(client, viewer):
+    incident = scenes.make_incident()
+    with transaction.atomic():
+        record("incident.noted", actor="<b>anna</b>", incident=incident.pk, reason='<img src=x onerror="1">')
+
+    page = page_of(client, viewer, incident)
+
+    assert "<b>anna</b>" not in page
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=&quot;1&quot;&gt;" in page
