@@ -16,6 +16,7 @@ COPY connectors connectors
 COPY incidents incidents
 COPY approvals approvals
 COPY playbooks playbooks
+COPY insights insights
 COPY templates templates
 COPY static static
 

@@ -219,7 +219,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_TASK_DEFAULT_QUEUE = "loop"
-QUEUES = ("loop", "intake", "sweeps")
+QUEUES = ("loop", "intake", "sweeps", "insights")
 WORKER_THREADS = env.int("WORKER_THREADS", default=4)
 WEB_THREADS = env.int("WEB_THREADS", default=8)
 
@@ -254,6 +254,10 @@ INSIGHTS_ENGINE = env.str("INSIGHTS_ENGINE", default="duckdb")
 INSIGHTS_MEMORY_MB = env.int("INSIGHTS_MEMORY_MB", default=1500)
 INSIGHTS_THREADS = env.int("INSIGHTS_THREADS", default=2)
 INSIGHTS_MAX_UPLOAD_MB = env.int("INSIGHTS_MAX_UPLOAD_MB", default=2048)
+INSIGHTS_SPARK_MASTER = env.str("INSIGHTS_SPARK_MASTER", default="local[2]")
+# Routines of fewer people than this are never shown, and task logs are forgotten after so many days.
+INSIGHTS_TASK_MIN_PEOPLE = env.int("INSIGHTS_TASK_MIN_PEOPLE", default=5)
+INSIGHTS_TASK_DAYS = env.int("INSIGHTS_TASK_DAYS", default=90)
 
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="")
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")

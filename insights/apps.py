@@ -10,5 +10,11 @@ class InsightsConfig(AppConfig):
     verbose_name = "Insights"
 
     def ready(self) -> None:
-        """Connect the bells and make the schedules known."""
+        """Connect the bells, make the schedules known, and offer what ``apply`` and packs may bring."""
         from insights import tasks  # noqa: F401 - importing connects them
+        from insights.detectors import manifests as detectors
+        from insights.kpis import manifests as kpis
+        from playbooks.manifests import installer
+
+        installer.offer(detectors.DOCUMENTS)
+        installer.offer(kpis.DOCUMENTS)

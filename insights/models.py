@@ -85,3 +85,23 @@ class Rejected(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
+
+
+# Each part's nouns live in a module of that part; importing them here makes them tables of this app.
+from insights.detectors.models import (  # noqa: E402, F401 - makes them tables of this app
+    Detector,
+    DetectorFinding,
+    DetectorRun,
+    DetectorVersion,
+    Rehearsal,
+)
+from insights.kpis.models import Assumption, Finding, UsageDay, UsageMark  # noqa: E402, F401 - makes them tables of this app
+from insights.mining.models import ReferenceModel  # noqa: E402, F401 - makes them tables of this app
+from insights.tasklog.models import (  # noqa: E402, F401 - makes them tables of this app
+    ActivityLink,
+    RejectedStep,
+    Routine,
+    TaskLog,
+    Tracker,
+    TrackerLine,
+)

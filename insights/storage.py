@@ -35,10 +35,3 @@ def table(log: EventLog, name: str) -> Path:
 def forget(log: EventLog) -> None:
     """Remove every file of the log."""
     shutil.rmtree(home(log), ignore_errors=True)
-
-
-def forget_older(log: EventLog) -> None:
-    """Remove the files of all imports before the one that readers see."""
-    for folder in home(log).glob("g*"):
-        if folder.name[1:].isdigit() and int(folder.name[1:]) < log.generation:
-            shutil.rmtree(folder, ignore_errors=True)

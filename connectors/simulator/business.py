@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 
-from . import invoicing, planting, sobjects
+from . import invoicing, payables, planting, sobjects
 from .catalogue import (
     BASE_RATES,
     CARRIER_FACTOR,
@@ -84,6 +84,7 @@ class World:
         self.agreed: dict[tuple[str, str], Fields] = {}
         self.stock: dict[tuple[str, str, str], Fields] = {}
         self.planted: list[Planted] = []
+        self.payables: list[Planted] = []
         self.taken: set[str] = set()
         self.numbers: dict[str, int] = {}
 
@@ -311,6 +312,7 @@ def build(seed: int, today: date) -> World:
         order.row["OrderTotalAmount"] = order.total
     planting.finish_credit_holds(world)
     invoicing.balance(world)
+    payables.plant(world, seed)
     return world
 
 

@@ -21,7 +21,7 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "SalesStatus": ("Backorder", "Delivered", "Invoiced", "Canceled"),
     "SalesOrderProcessingStatus": ("Confirmed", "OnHold", "Delivered", "Invoiced"),
     "SalesLineStatus": ("Reserved", "Backorder", "Delivered"),
-    "CustVendorBlocked": ("No", "Invoice", "All"),
+    "CustVendorBlocked": ("No", "Invoice", "All", "Payment"),
     "FiscalPeriodStatus": ("Open", "Closed"),
     "ConfirmationChannel": ("MAIL", "EDI"),
 }
@@ -208,5 +208,44 @@ ENTITY_SETS: dict[str, EntitySet] = {
             sequence=("", 68719480001),
         ),
         _entity("FiscalPeriods", "PeriodName", "Status:FiscalPeriodStatus", posted=True),
+        _entity(
+            "VendorsV2",
+            "VendorAccountNumber",
+            "VendorOrganizationName CurrencyCode OnHoldStatus:CustVendorBlocked Region",
+        ),
+        _entity(
+            "VendorBankAccounts",
+            "VendorAccountNumber VendorBankAccountId",
+            "AccountEnding ChangedAt:time ChangedByUserId ApprovedByUserId ApprovedAt:time",
+        ),
+        _entity(
+            "PurchaseOrderHeadersV2",
+            "PurchaseOrderNumber",
+            "OrderVendorAccountNumber CurrencyCode OrderDate:time RequestedDeliveryDate:time OrdererUserId Region",
+        ),
+        _entity(
+            "PurchaseOrderLinesV2",
+            "PurchaseOrderNumber LineNumber:int",
+            "ItemNumber OrderedPurchaseQuantity:number PurchasePrice:money LineAmount:money",
+        ),
+        _entity(
+            "ProductReceiptHeaders",
+            "ProductReceiptNumber",
+            "PurchaseOrderNumber ReceivedAt:time Quantity:number",
+            posted=True,
+        ),
+        # Pending invoices only: once posted, an invoice is in another place and is not held any more (wire: entities).
+        _entity(
+            "VendorInvoiceHeaders",
+            "HeaderReference",
+            "InvoiceNumber InvoiceAccount PurchaseOrderNumber InvoiceDate:time DueDate:time CurrencyCode "
+            "IsOnHold:NoYes IsApproved:NoYes EnteredAt:time EnteredByUserId",
+            sequence=("VI-{:06d}", 900001),
+        ),
+        _entity(
+            "VendorInvoiceLines",
+            "HeaderReference LineNumber:int",
+            "ItemNumber Quantity:number UnitPrice:money LineAmount:money",
+        ),
     )
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from . import payables
 from .business import World, build
 from .catalogue import BUSINESS_UNIT, CURRENCY
 from .planting import Planted
@@ -287,7 +288,7 @@ class Planner:
             later = min(self.seconds, signal.at + self.random.uniform(1, 20))
             self.signals.append(replace(signal, at=round(later, 3), repeats=True))
 
-    def plan(self, least: int) -> list[Signal]:
+    def plan(self, least: int, seed: int) -> list[Signal]:
         """Draw everything, in order of arrival; times of happening are out of order."""
         self.covered_all()
         self.uncovered()
@@ -295,6 +296,7 @@ class Planner:
         while len(self.signals) < least:
             fact = self.random.choice(self.world.planted)
             self.covered(self.random.uniform(15, self.seconds), fact)
+        payables.tell(self, seed)
         self.redeliveries(max(1, len(self.signals) // 20))
         return sorted(self.signals, key=lambda signal: (signal.at, signal.id))
 
@@ -307,7 +309,7 @@ def ticks(moment: str) -> str:
 def plan_signals(seed: int, today: str, *, least: int = SIGNALS, seconds: float = SECONDS) -> list[Signal]:
     """Plan the stream of a seed's business as of a day: at least `least` signals before redeliveries."""
     world = build(seed, datetime.fromisoformat(today).date())
-    return Planner(world, seed, max(seconds, 30.0)).plan(least)
+    return Planner(world, seed, max(seconds, 30.0)).plan(least, seed)
 
 
 def plan_posts(signals: list[Signal], seed: int) -> list[Post]:

@@ -17,6 +17,25 @@ from insights.engines.base import Answer, Engine, EngineUnavailable, TableGone, 
 
 # One session for the process; views have the names of tables, so questions take turns.
 _LOCK = Lock()
+_OPTIONS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # Times are UTC on both sides of the bridge, whatever the machine's zone.
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",
+}
+# On one machine, planning in parts and compiling each question cost more than they save.
+_LOCAL = {
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+_FRAMES: dict[str, Any] = {}
+_MOST_FRAMES = 64
 
 
 @lru_cache(maxsize=512)
@@ -47,9 +66,20 @@ class SparkEngine(Engine):
         with _LOCK:
             session = _session()
             for name, path in tables.items():
-                session.read.parquet(str(path)).createOrReplaceTempView(name)
+                _bind(session, name, path)
             rows = session.sql(in_spark(sql), args=list(parameters) or None).collect()
         return [tuple(_plain(value) for value in row) for row in rows]
+
+
+def _bind(session: Any, name: str, path: Path) -> None:
+    """Let ``name`` mean that file; a file's schema is read once, because no generation's file ever changes."""
+    held = _FRAMES.get(str(path))
+    if held is None:
+        held = session.read.parquet(str(path))
+        while len(_FRAMES) >= _MOST_FRAMES:
+            _FRAMES.pop(next(iter(_FRAMES)))
+        _FRAMES[str(path)] = held
+    held.createOrReplaceTempView(name)
 
 
 def _plain(value: Any) -> Value:
@@ -65,20 +95,8 @@ def _session() -> Any:
         raise EngineUnavailable(
             "INSIGHTS_ENGINE=spark needs PySpark: pip install -r requirements-spark.txt, and Java 17 or newer."
         ) from None
-    # Times are UTC on both sides of the bridge, whatever the machine's zone.
-    options = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.ansi.enabled": "false",
-        "spark.sql.shuffle.partitions": str(getattr(settings, "INSIGHTS_SPARK_PARTITIONS", 8)),
-        # A log's column has the case that its file gave it.
-        "spark.sql.caseSensitive": "true",
-        "spark.log.level": "ERROR",
-    }
-    master = getattr(settings, "INSIGHTS_SPARK_MASTER", "local[2]")
+    master = settings.INSIGHTS_SPARK_MASTER
     builder = SparkSession.builder.appName("goldseam").master(master)
-    for key, value in options.items():
+    for key, value in {**_OPTIONS, **(_LOCAL if master.startswith("local") else {})}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -1,7 +1,7 @@
 """Apply checked documents: all of them in one transaction, or none; twice is as good as once."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,6 +59,15 @@ class _Undone(Exception):
     """Leave the transaction without a trace."""
 
 
+_FROM_ABOVE: list[Mapping[str, DocumentType]] = []
+
+
+def offer(part: Mapping[str, DocumentType]) -> None:
+    """Add the kinds of documents of an app above this one; it calls this when it is ready."""
+    if part not in _FROM_ABOVE:
+        _FROM_ABOVE.append(part)
+
+
 def document_types() -> dict[str, DocumentType]:
     """Gather the kinds of documents of all apps; the same kind twice is a mistake in the code."""
     types: dict[str, DocumentType] = {}
@@ -68,6 +77,7 @@ def document_types() -> dict[str, DocumentType]:
         incidents_manifests.DOCUMENTS,
         approvals_manifests.DOCUMENTS,
         documents.DOCUMENTS,
+        *_FROM_ABOVE,
     ):
         twice = types.keys() & part.keys()
         if twice:

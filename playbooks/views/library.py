@@ -36,10 +36,17 @@ def _row(playbook: Playbook, career: Career) -> dict[str, Any]:
     return {
         "playbook": playbook,
         "version": version,
-        "state": "active" if version and playbook.enabled else "retired",
+        "state": _state(playbook, version),
         "career": career,
         "autonomy": _definition(version).autonomy if version else None,
     }
+
+
+def _state(playbook: Playbook, version: PlaybookVersion | None) -> str:
+    """Say whether it may be planned with; without a version that stands it is somebody's draft."""
+    if version is None:
+        return "draft"
+    return "active" if playbook.enabled else "retired"
 
 
 def _definition(version: PlaybookVersion) -> PlaybookDefinition:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from tests.benchmarks import loop, pages, signals
+from tests.benchmarks import loop, mining, pages, signals
 from tests.benchmarks.report import Report
 from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.system import DidNotStart, Installation, installation
@@ -47,7 +47,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="The dose comes from the environment, now: " + " ".join(dose),
     )
     parser.add_argument("--databases", default=",".join(sizes.databases), help="of sqlite,postgresql (%(default)s)")
-    parser.add_argument("--stages", default=",".join(sizes.stages), help="of signals,pages,loop (%(default)s)")
+    parser.add_argument("--stages", default=",".join(sizes.stages), help="of signals,pages,loop,insights (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where to write (%(default)s)")
     return parser.parse_args(given)
 
@@ -67,6 +67,12 @@ def main(given: Sequence[str] | None = None) -> int:
             measure(database, report)
         except (DidNotStart, signals.WrongAnswer) as problem:
             failed += f"\n{database}: {problem}"
+    if "insights" in report.sizes.stages:
+        print("insights ...", flush=True)
+        try:
+            mining.measure(report)
+        except DidNotStart as problem:
+            failed += f"\ninsights: {problem}"
     print("\n" + report.table())
     report.write(wanted.output)
     if failed:

@@ -26,5 +26,5 @@ class Sizes:
         default_factory=lambda: tuple(os.environ.get("BENCH_DATABASES", "sqlite,postgresql").split(","))
     )
     stages: tuple[str, ...] = field(
-        default_factory=lambda: tuple(os.environ.get("BENCH_STAGES", "signals,pages,loop").split(","))
+        default_factory=lambda: tuple(os.environ.get("BENCH_STAGES", "signals,pages,loop,insights").split(","))
     )

@@ -34,7 +34,11 @@ def test_without_options_the_environment_decides(monkeypatch):
 
     wanted = arguments([])
 
-    assert (wanted.databases, wanted.stages, str(wanted.output)) == ("sqlite", "signals,pages,loop", "bench.json")
+    assert (wanted.databases, wanted.stages, str(wanted.output)) == (
+        "sqlite",
+        "signals,pages,loop,insights",
+        "bench.json",
+    )
 
 
 def test_a_broker_that_is_no_redis_is_refused(monkeypatch):

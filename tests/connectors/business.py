@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 ORDER, INVOICE, LOT, CUSTOMER = "SO-000001", "CIV-000001", "LOT-000001", "DE-001"
+VENDOR, PENDING = "V-0001", "VI-000001"
 
 
 class Plants(Protocol):
@@ -69,6 +70,16 @@ def plant_order(simulated: Plants, **changes: Any) -> None:
     for warehouse, quantity in (("11", 0.0), ("12", 25.0)):
         stock = {"ItemNumber": "LAMP", "WarehouseId": warehouse, "AvailableQuantity": quantity}
         simulated.plant("fo", "WarehousesOnHand", dataAreaId="demf", **stock)
+
+
+def plant_payable(simulated: Plants) -> None:
+    vendor = {"VendorAccountNumber": VENDOR, "VendorOrganizationName": "Wire Works", "CurrencyCode": "EUR"}
+    simulated.plant("fo", "VendorsV2", dataAreaId="demf", **vendor, OnHoldStatus="No")
+    invoice = {"InvoiceNumber": "R-77", "InvoiceAccount": VENDOR, "CurrencyCode": "EUR", "IsOnHold": "No"}
+    simulated.plant("fo", "VendorInvoiceHeaders", dataAreaId="demf", HeaderReference=PENDING, **invoice)
+    for number, amount in ((1, 120.25), (2, 79.75)):
+        line = {"HeaderReference": PENDING, "LineNumber": number, "LineAmount": amount}
+        simulated.plant("fo", "VendorInvoiceLines", dataAreaId="demf", **line)
 
 
 def plant_case(simulated: Plants, **changes: Any) -> dict[str, Any]:

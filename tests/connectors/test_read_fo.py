@@ -10,13 +10,14 @@ from connectors.base import Blocked, Unanswered, Unauthorized
 from connectors.kinds.dynamics_fo import odata
 from connectors.kinds.dynamics_fo.reads import DECLARED
 from connectors.models import Connection
-from tests.connectors.business import CUSTOMER, INVOICE, ORDER, plant_invoice, plant_order
+from tests.connectors.business import CUSTOMER, INVOICE, ORDER, VENDOR, plant_invoice, plant_order, plant_payable
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import ROOT, Played, make_fo
 
 ARGUMENTS = {
     "company": "demf", "order": ORDER, "carrier": "DHL", "mode": "AIR", "contract": "C-1", "item": "LAMP",
-    "customer": CUSTOMER, "invoice": INVOICE, "reference": "PO-77", "period": "2026-11",
+    "customer": CUSTOMER, "invoice": INVOICE, "reference": "PO-77", "period": "2026-11", "vendor": VENDOR,
+    "purchase": "PO-000001",
 }  # fmt: skip
 
 
@@ -29,13 +30,14 @@ def test_every_read_is_understood_by_the_system(fo: Connection, simulated: Simul
     declared = next(item for item, _ in DECLARED if item.name == name)
     plant_invoice(simulated)
     plant_order(simulated)
+    plant_payable(simulated)
 
     records = read(fo, name, **{field: ARGUMENTS[field] for field in declared.arguments.model_fields})
 
     assert all(record.fields["dataAreaId"] == "demf" and record.version for record in records)
     assert bool(records) == (name.split(".", maxsplit=1)[0] in {
-        "order", "order_lines", "charges", "on_hand", "customer", "invoice", "invoices"
-    })  # fmt: skip
+        "order", "order_lines", "charges", "on_hand", "customer", "invoice", "invoices", "vendor"
+    } or name == "vendor_invoices.by_vendor")  # fmt: skip
 
 
 def test_a_record_knows_its_key_version_and_place(fo: Connection, simulated: Simulated) -> None:

@@ -8,7 +8,17 @@ import pytest
 from connectors import gateway, registry
 from connectors.base import Locked, NotFound, RateLimited, Refused, Unanswered, VersionConflict, Write
 from connectors.models import Call, Connection
-from tests.connectors.business import CUSTOMER, INVOICE, LOT, ORDER, plant_invoice, plant_order
+from tests.connectors.business import (
+    CUSTOMER,
+    INVOICE,
+    LOT,
+    ORDER,
+    PENDING,
+    VENDOR,
+    plant_invoice,
+    plant_order,
+    plant_payable,
+)
 from tests.connectors.conftest import Simulated
 
 KEY = "a" * 40
@@ -19,6 +29,8 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("line.set_price", {"company": "demf", "lot": LOT, "price": "8.25"}),
     ("line.set_warehouse", {"company": "demf", "lot": LOT, "warehouse": "12"}),
     ("order.set_delivery_mode", {"company": "demf", "order": ORDER, "mode": "AIR"}),
+    ("vendor_invoice.set_hold", {"company": "demf", "reference": PENDING, "hold": "Yes"}),
+    ("vendor.set_hold", {"company": "demf", "vendor": VENDOR, "status": "Payment"}),
 ]
 PATHS = {
     "invoice.credit": "POST .*CreditInvoice",
@@ -27,6 +39,8 @@ PATHS = {
     "line.set_price": "PATCH .*SalesOrderLines",
     "line.set_warehouse": "PATCH .*SalesOrderLines",
     "order.set_delivery_mode": "PATCH .*SalesOrderHeadersV2",
+    "vendor_invoice.set_hold": "PATCH .*VendorInvoiceHeaders",
+    "vendor.set_hold": "PATCH .*VendorsV2",
 }
 
 
@@ -34,6 +48,7 @@ PATHS = {
 def _business(simulated: Simulated) -> None:
     plant_invoice(simulated)
     plant_order(simulated)
+    plant_payable(simulated)
 
 
 def write_of(connection: Connection, name: str) -> Write:
@@ -211,3 +226,13 @@ def test_the_effect_key_goes_out_in_a_header_and_as_the_reference(fo: Connection
     assert [note.fields["CorrectedInvoiceId"] for note in notes] == [INVOICE]
     assert notes[0].key.startswith("demf/")
     assert any(row["effect_key"] == KEY for row in simulated.requests() if "CreditInvoice" in row["path"])
+
+
+def test_a_pending_invoice_is_worth_the_sum_of_its_lines(fo: Connection) -> None:
+    arguments = {"company": "demf", "reference": PENDING, "hold": "Yes"}
+    write = write_of(fo, "vendor_invoice.set_hold")
+    assert write.amount is not None
+
+    found = write.amount(write.arguments.model_validate(arguments), observed(fo, write.name, arguments))
+
+    assert found == ("200.00", "EUR")

@@ -224,6 +224,47 @@ def test_the_ledger_holds_and_the_viewer_sees_only_one_unit(demo: Demo):
     assert {row["business_unit"] for row in demo.incidents()} >= {"EU", "US"}
 
 
+def logs_of(client: Any) -> dict[str, dict[str, Any]]:
+    rows = client.get("/event-logs/", params={"page_size": "200"}).json()["results"]
+    return {row["name"]: row for row in rows if row["name"].startswith("Order to cash")}
+
+
+@pytest.mark.chaos
+def test_a_year_of_orders_is_there_and_what_detectors_find_in_it_goes_through_the_loop(demo: Demo):
+    demo.until(lambda: {row["state"] for row in logs_of(demo.api).values()} == {"ready"})
+    conflicts = demo.until(
+        lambda: [row for row in demo.incidents(status="needs_operator") if row["code"] == "duty_conflict"]
+    )
+
+    signals = demo.api.get("/signals/", params={"page_size": "200"}).json()["results"]
+
+    assert logs_of(demo.api)["Order to cash, Europe"]["cases"] >= 20_000
+    assert demo.incident(conflicts[0]["id"])["status_reason"]
+    assert any(one["source"].startswith("goldseam:detector:") for one in signals)
+
+
+@pytest.mark.chaos
+def test_a_log_and_what_was_found_in_it_belong_to_their_unit(demo: Demo):
+    viewer = demo.as_user("viewer")
+    found = {row["code"] for row in demo.incidents() if row["business_unit"] == "US"}
+
+    seen = viewer.get("/incidents/", params={"page_size": "200"}).json()["results"]
+
+    assert set(logs_of(viewer)) == {"Order to cash, Europe"}
+    assert len(logs_of(demo.as_user("operator"))) == 2
+    assert "duty_conflict" in found
+    assert {row["business_unit"] for row in seen if row["code"] == "duty_conflict"} == {"EU"}
+
+
+@pytest.mark.chaos
+def test_both_processes_stand_side_by_side(demo: Demo):
+    held = demo.until(
+        lambda: [row for row in demo.incidents(status="resolved") if row["code"] == "duplicate_vendor_invoice"]
+    )
+
+    assert held
+
+
 @pytest.mark.chaos
 def test_it_stops_when_asked_and_goes_on_from_the_same_data(demo: Demo):
     before = {row["id"] for row in demo.incidents()}

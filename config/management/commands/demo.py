@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config import demo
+from config import demo, demo_logs
 
 PATIENCE_SECONDS = 8
 
@@ -63,6 +63,8 @@ class Command(BaseCommand):
         threading.Thread(target=server.serve, name="web", daemon=True).start()
         self.stdout.write(ready)
         self.stdout.flush()
+        if os.environ.get("DEMO_LOGS", "1") != "0":
+            demo_logs.start(asked)
         asked.wait()
         stopping = threading.Thread(target=server.stop, name="stop", daemon=True)
         stopping.start()

@@ -8,6 +8,7 @@ from connectors.base import Change, NotFound, Observed, Record, Undo
 
 ORDER, LINE, CHARGE = "SalesOrderHeadersV2", "SalesOrderLines", "SalesOrderCharges"
 INVOICE, NOTE, CUSTOMER, STOCK = "SalesInvoiceHeadersV2", "FreeTextInvoiceHeaders", "CustomersV3", "WarehousesOnHand"
+VENDOR, PENDING, PENDING_LINE = "VendorsV2", "VendorInvoiceHeaders", "VendorInvoiceLines"
 Amount = tuple[str, str] | None
 
 
@@ -226,3 +227,33 @@ def undo_mode(args: Any, records: Observed, effect_key: str) -> Undo:
     """Put the old mode of delivery back."""
     old = the(records, ORDER).fields["DeliveryModeCode"]
     return Undo("order.set_delivery_mode", {"company": args.company, "order": args.order, "mode": old})
+
+
+# --- payables ----------------------------------------------------------------------------------
+def predict_invoice_hold(args: Any, records: Observed) -> list[Change]:
+    """The pending invoice is held, or goes on; nothing is posted."""
+    return [change(the(records, PENDING), "IsOnHold", args.hold)]
+
+
+def undo_invoice_hold(args: Any, records: Observed, effect_key: str) -> Undo:
+    """Put the old mark back."""
+    old = the(records, PENDING).fields["IsOnHold"]
+    return Undo("vendor_invoice.set_hold", {"company": args.company, "reference": args.reference, "hold": old})
+
+
+def amount_pending(args: Any, records: Observed) -> Amount:
+    """What the invoice asks for: the sum of its lines."""
+    currency = str(the(records, PENDING).fields["CurrencyCode"])
+    lines = [cents(record.fields.get("LineAmount")) for record in records if record.entity == PENDING_LINE]
+    return str(sum(lines, Decimal("0.00"))), currency
+
+
+def predict_vendor_hold(args: Any, records: Observed) -> list[Change]:
+    """Payments to the vendor stop, or go on."""
+    return [change(the(records, VENDOR), "OnHoldStatus", args.status)]
+
+
+def undo_vendor_hold(args: Any, records: Observed, effect_key: str) -> Undo:
+    """Put the old status back."""
+    old = the(records, VENDOR).fields["OnHoldStatus"]
+    return Undo("vendor.set_hold", {"company": args.company, "vendor": args.vendor, "status": old})

@@ -34,6 +34,13 @@ KEYS: dict[str, tuple[str, ...]] = {
     "CustomerPayments": ("PaymentId",),
     "FreeTextInvoiceHeaders": ("InvoiceIdentifier",),
     "FiscalPeriods": ("PeriodName",),
+    "VendorsV2": ("VendorAccountNumber",),
+    "VendorBankAccounts": ("VendorAccountNumber", "VendorBankAccountId"),
+    "PurchaseOrderHeadersV2": ("PurchaseOrderNumber",),
+    "PurchaseOrderLinesV2": ("PurchaseOrderNumber", "LineNumber"),
+    "ProductReceiptHeaders": ("ProductReceiptNumber",),
+    "VendorInvoiceHeaders": ("HeaderReference",),
+    "VendorInvoiceLines": ("HeaderReference", "LineNumber"),
 }
 
 

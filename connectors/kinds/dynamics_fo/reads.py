@@ -112,6 +112,36 @@ class PeriodKey(InCompany):
     period: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}$")]
 
 
+class VendorKey(InCompany):
+    """A vendor account."""
+
+    vendor: Code
+
+
+class PurchaseKey(InCompany):
+    """A purchase order."""
+
+    purchase: Code
+
+
+class VendorInvoiceKey(InCompany):
+    """A pending vendor invoice, by the reference that F&O gave it."""
+
+    reference: Code
+
+
+class VendorInvoiceReference(Arguments):
+    """A pending vendor invoice whose company is not known."""
+
+    reference: Code
+
+
+class VendorInvoiceNumber(VendorKey):
+    """The number that a vendor gave an invoice."""
+
+    invoice: Code
+
+
 @dataclass(frozen=True)
 class Query:
     """How a read finds its records: the entity, and which field each argument fills."""
@@ -132,6 +162,7 @@ def _in_company(entity: str, **fields: str) -> Query:
 
 _ORDER, _INVOICE = "SalesOrderHeadersV2", "SalesInvoiceHeadersV2"
 _NOTE = "FreeTextInvoiceHeaders"
+_PENDING = "VendorInvoiceHeaders"
 DECLARED: tuple[tuple[Read, Query], ...] = (
     (Read("order.get", OrderKey, "Sales order"), _in_company(_ORDER, order="SalesOrderNumber")),
     (
@@ -202,6 +233,43 @@ DECLARED: tuple[tuple[Read, Query], ...] = (
         Query(_NOTE, {"reference": "CustomerReference"}),
     ),
     (Read("period.get", PeriodKey, "Fiscal period"), _in_company("FiscalPeriods", period="PeriodName")),
+    (Read("vendor.get", VendorKey, "Vendor"), _in_company("VendorsV2", vendor="VendorAccountNumber")),
+    (
+        Read("vendor_banks.list", VendorKey, "Bank accounts of a vendor"),
+        _in_company("VendorBankAccounts", vendor="VendorAccountNumber"),
+    ),
+    (
+        Read("purchase.get", PurchaseKey, "Purchase order"),
+        _in_company("PurchaseOrderHeadersV2", purchase="PurchaseOrderNumber"),
+    ),
+    (
+        Read("purchase_lines.list", PurchaseKey, "Lines of a purchase order"),
+        _in_company("PurchaseOrderLinesV2", purchase="PurchaseOrderNumber"),
+    ),
+    (
+        Read("receipts.list", PurchaseKey, "Product receipts of a purchase order"),
+        _in_company("ProductReceiptHeaders", purchase="PurchaseOrderNumber"),
+    ),
+    (
+        Read("vendor_invoice.find", VendorInvoiceReference, "Pending vendor invoice in any company"),
+        Query(_PENDING, {"reference": "HeaderReference"}),
+    ),
+    (
+        Read("vendor_invoice.get", VendorInvoiceKey, "Pending vendor invoice"),
+        _in_company(_PENDING, reference="HeaderReference"),
+    ),
+    (
+        Read("vendor_invoices.same_number", VendorInvoiceNumber, "Pending invoices with the same vendor's number"),
+        _in_company(_PENDING, vendor="InvoiceAccount", invoice="InvoiceNumber"),
+    ),
+    (
+        Read("vendor_invoices.by_vendor", VendorKey, "Pending invoices of a vendor"),
+        _in_company(_PENDING, vendor="InvoiceAccount"),
+    ),
+    (
+        Read("vendor_invoice_lines.list", VendorInvoiceKey, "Lines of a pending vendor invoice"),
+        _in_company("VendorInvoiceLines", reference="HeaderReference"),
+    ),
 )
 READS: tuple[Read, ...] = tuple(read for read, _ in DECLARED)
 QUERIES: dict[str, Query] = {read.name: query for read, query in DECLARED}

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field
 
 from connectors.base import Connector, Record, Reversible, Risk, Unanswered, Write, Written
 from connectors.kinds.dynamics_fo import effects
 from connectors.kinds.dynamics_fo.odata import COMPANY
-from connectors.kinds.dynamics_fo.reads import Code, InCompany, InvoiceKey, Mark, Money, OrderKey, Reason
+from connectors.kinds.dynamics_fo.reads import (
+    Code,
+    InCompany,
+    InvoiceKey,
+    Mark,
+    Money,
+    OrderKey,
+    Reason,
+    VendorInvoiceKey,
+    VendorKey,
+)
 
 if TYPE_CHECKING:
     from connectors.kinds.dynamics_fo.connector import DynamicsFO
@@ -63,6 +73,18 @@ class ModeArguments(OrderKey):
     """Ship an order another way."""
 
     mode: Code
+
+
+class InvoiceHoldArguments(VendorInvoiceKey):
+    """Hold a pending vendor invoice, or let it go on."""
+
+    hold: Literal["Yes", "No"]
+
+
+class VendorHoldArguments(VendorKey):
+    """Stop payments to a vendor, or let them go on."""
+
+    status: Literal["No", "Invoice", "All", "Payment"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +154,18 @@ def _line(connector: Connector, args: Any) -> list[Record]:
 def _line_and_stock(connector: Connector, args: Any) -> list[Record]:
     """The line and what of its item lies where."""
     return _line_and(connector, args, "on_hand.list", "item", "ItemNumber")
+
+
+def _pending(connector: Connector, args: Any) -> list[Record]:
+    """The pending invoice and its lines."""
+    fo = _fo(connector)
+    invoice = fo.look("vendor_invoice.get", company=args.company, reference=args.reference)
+    key = {"company": args.company, "reference": args.reference}
+    return [*invoice, *fo.look("vendor_invoice_lines.list", **key)] if invoice else []
+
+
+def _vendor(connector: Connector, args: Any) -> list[Record]:
+    return _fo(connector).look("vendor.get", company=args.company, vendor=args.vendor)
 
 
 def _field(record: Record, name: str) -> Any:
@@ -277,6 +311,40 @@ DECLARED: tuple[tuple[Write, Sending], ...] = (
             undo=effects.undo_mode,
         ),
         Sending(effects.ORDER, _ORDER_KEY, field="DeliveryModeCode", argument="mode"),
+    ),
+    (
+        Write(
+            "vendor_invoice.set_hold",
+            InvoiceHoldArguments,
+            "Hold a pending vendor invoice, or let it go on",
+            observe=_pending,
+            predict=effects.predict_invoice_hold,
+            undo=effects.undo_invoice_hold,
+            amount=effects.amount_pending,
+        ),
+        Sending(
+            effects.PENDING,
+            {COMPANY: "company", "HeaderReference": "reference"},
+            field="IsOnHold",
+            argument="hold",
+        ),
+    ),
+    (
+        Write(
+            "vendor.set_hold",
+            VendorHoldArguments,
+            "Stop payments to a vendor, or let them go on",
+            observe=_vendor,
+            predict=effects.predict_vendor_hold,
+            undo=effects.undo_vendor_hold,
+            risk=Risk.HIGH,
+        ),
+        Sending(
+            effects.VENDOR,
+            {COMPANY: "company", "VendorAccountNumber": "vendor"},
+            field="OnHoldStatus",
+            argument="status",
+        ),
     ),
 )
 WRITES: tuple[Write, ...] = tuple(write for write, _ in DECLARED)

@@ -1,0 +1,1 @@
+"""Detectors: versioned rules that open incidents through the ordinary intake, rehearsed before they are switched on."""

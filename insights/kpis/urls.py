@@ -1,0 +1,18 @@
+"""Addresses of the measures."""
+
+from django.urls import URLPattern, path
+
+from insights.kpis import api, views
+
+api_urlpatterns: list[URLPattern] = [
+    path("kpis/", api.Kpis.as_view(), name="api_kpis"),
+]
+urlpatterns: list[URLPattern] = [
+    path("insights/", views.value, name="insights"),
+    path("insights/measures.csv", views.export, name="kpis_export"),
+    path("insights/measures/<slug:name>/", views.rows, name="kpi_rows"),
+    path("insights/checklist/", views.checklist, name="insights_checklist"),
+    path("insights/outcomes/<int:pk>/", views.before_and_after, name="kpi_feedback"),
+    path("insights/spikes/raise/", views.raise_spike, name="spike_raise"),
+    path("insights/findings/<int:pk>/<slug:verb>/", views.finding, name="finding_act"),
+]
