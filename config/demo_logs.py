@@ -11,17 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import connections
 
-from audit.context import Source, coming_from
 from connectors.simulator import history
 from connectors.simulator.catalogue import BUSINESS_UNIT
 from insights import actions
-from insights.detectors import manifests
 from insights.models import EventLog
 from insights.states import LogState
 from playbooks.manifests import installer
-from playbooks.manifests.checking import check
 
 logger = logging.getLogger(__name__)
 ACTOR = "system:demo"
@@ -118,11 +115,7 @@ def watched() -> bool:
 def watch() -> None:
     """Install the detectors, all or none. Raises ``RuntimeError`` where a file is wrong."""
     files, shipped = _detectors()
-    types = installer.document_types() | manifests.DOCUMENTS
-    found = [check(file.read_text(encoding="utf-8"), str(file), types) for file in files]
-    if problems := [problem for _, wrong in found for problem in wrong]:
-        raise RuntimeError("; ".join(map(str, problems)))
-    with coming_from(Source("command")), transaction.atomic():
-        for part in (part for parts, _ in found for part in parts):
-            part.type.apply(part.model, ACTOR)
+    report = installer.run(files, actor=ACTOR)
+    if wrong := [*report.problems, *report.conflicts]:
+        raise RuntimeError("; ".join(map(str, wrong)))
     _note().write_text(shipped)

@@ -312,7 +312,7 @@ def tell(planner: Planner, seed: int) -> None:
         rule = RULES[fact.kind]
         planner.alert(at, rule, fact.company, (fact.entity_key, document), text=fact.text, table=TABLE)
         for _ in range(draw.randint(1, 2)):
-            planner.cloud(at + draw.uniform(0.5, 12), SOURCE, said(fact))
+            planner.cloud(at + draw.uniform(0.2, 4), SOURCE, said(fact))
 
 
 def said(fact: Planted) -> Fields:

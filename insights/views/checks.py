@@ -87,6 +87,8 @@ def _watch(asked: Asked, one: Deviation, follows: Follows) -> offers.Watch | Non
     """Offer what would tell of it while it happens; a wrong start or end is only known afterwards."""
     if one.kind == "extra":
         return offers.watch_number(asked.log, asked.filter, one.activity)
+    if one.kind == "move" and one.activity == one.target:
+        return offers.watch_loop(asked.log, asked.filter, one.activity)
     if one.kind == "missing":
         left_out = [(one.activity, then) for first, then in follows if first == one.activity and then != first]
     else:

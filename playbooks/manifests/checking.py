@@ -25,9 +25,10 @@ class Checked:
 
     @property
     def name(self) -> str:
-        """Return what the document is called: its slug, username, code or name."""
+        """Return what the document is called: its slug, username, code or name, and the subject where it has one."""
         value = self.document.value
-        return next((str(value[name]) for name in NAMES if name in value), "")
+        called = next((str(value[name]) for name in NAMES if name in value), "")
+        return f"{called} {value.get('subject', '')}".strip()
 
 
 def check(text: str, file: str, types: dict[str, DocumentType]) -> tuple[list[Checked], list[Problem]]:

@@ -15,7 +15,7 @@ READY = re.compile(r"^ready http\S+", re.MULTILINE)
 
 def measure(installed: Installation, database: str, report: Report) -> None:
     """Let the demo's stream run, then read what each mend without a person took."""
-    demo = installed.start("demo", sys.executable, "manage.py", "demo", CELERY_BROKER_URL="memory://")
+    demo = installed.start("demo", sys.executable, "manage.py", "demo", CELERY_BROKER_URL="memory://", DEMO_LOGS="0")
     _await_ready(demo, 120)
     time.sleep(report.sizes.loop_seconds)
     demo.end()

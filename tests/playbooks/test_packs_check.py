@@ -229,3 +229,13 @@ def test_each_kind_of_document_says_in_which_order_it_comes():
 def test_a_pack_is_a_folder_of_the_package():
     assert (PACKS / "o2c" / "pack.yaml").is_file()
     assert all(isinstance(part, Checked) for part in read(pack_files("o2c"))[0])
+
+
+def test_one_name_about_two_subjects_is_no_repetition():
+    assumed = "kind: assumption\nname: hourly_rate\nsubject: {}\nvalue: 55\ncurrency: EUR\nbecause: so\n"
+    text = "---\n".join(assumed.format(subject) for subject in ("EU", "US", "EU"))
+
+    checked, problems = check(text, "file.yaml", document_types())
+
+    assert problems == []
+    assert [problem.line for problem in repeated(checked)] == [15]
