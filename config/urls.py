@@ -18,13 +18,7 @@ handler404 = "config.api.problems.not_found"
 handler500 = "config.api.problems.server_error"
 
 urlpatterns = [
-    *playbooks.urls.urlpatterns,
-    *approvals.urls.urlpatterns,
-    *incidents.urls.urlpatterns,
-    *insights.urls.urlpatterns,
-    *connectors.urls.urlpatterns,
-    # Holds the one way to sign in, so it stands before the admin.
-    *audit.urls.urlpatterns,
+    # First, because signals come more often than anything else, and addresses are tried in this order.
     path(
         "api/v1/",
         include(
@@ -38,6 +32,13 @@ urlpatterns = [
             ]
         ),
     ),
+    *playbooks.urls.urlpatterns,
+    *approvals.urls.urlpatterns,
+    *incidents.urls.urlpatterns,
+    *insights.urls.urlpatterns,
+    *connectors.urls.urlpatterns,
+    # Holds the one way to sign in, so it stands before the admin.
+    *audit.urls.urlpatterns,
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(url_name="schema"), name="docs"),
     path("health/live", health.live, name="live"),
