@@ -30,7 +30,9 @@ class Embedded:
             port=port,
             threads=settings.WEB_THREADS,
             ident="goldseam",
-            max_request_body_size=settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 65_536,
+            # Event logs come as files, and go to disk beyond half a megabyte; every other body Django limits itself.
+            max_request_body_size=max(settings.DATA_UPLOAD_MAX_MEMORY_SIZE, settings.INSIGHTS_MAX_UPLOAD_MB << 20)
+            + 65_536,
             channel_timeout=60,
         )
         self.worker: Any = WorkController(

@@ -253,7 +253,7 @@ INSIGHTS_DIR = Path(env.str("INSIGHTS_DIR", default=str(DATA_DIR / "insights")))
 INSIGHTS_ENGINE = env.str("INSIGHTS_ENGINE", default="duckdb")
 INSIGHTS_MEMORY_MB = env.int("INSIGHTS_MEMORY_MB", default=1500)
 INSIGHTS_THREADS = env.int("INSIGHTS_THREADS", default=2)
-INSIGHTS_MAX_UPLOAD_MB = env.int("INSIGHTS_MAX_UPLOAD_MB", default=2048)
+INSIGHTS_MAX_UPLOAD_MB = env.int("INSIGHTS_MAX_UPLOAD_MB", default=512)
 INSIGHTS_SPARK_MASTER = env.str("INSIGHTS_SPARK_MASTER", default="local[2]")
 # Routines of fewer people than this are never shown, and task logs are forgotten after so many days.
 INSIGHTS_TASK_MIN_PEOPLE = env.int("INSIGHTS_TASK_MIN_PEOPLE", default=5)
