@@ -61,6 +61,7 @@ class Family:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@answers_refusals
 def logs(request: HttpRequest) -> HttpResponse:
     """Show the task logs, and take a new one in."""
     _seer(request)
@@ -213,6 +214,7 @@ def draft(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@answers_refusals
 def tracker_list(request: HttpRequest) -> HttpResponse:
     """Show the trackers, and take a new one in."""
     _seer(request)

@@ -127,6 +127,8 @@ def narrow(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(address(log, page, chosen, **own))
 
 
+@require_safe
+@login_required
 def compare_page(request: HttpRequest, pk: int) -> Answered:
     """Show two filters side by side."""
     if picks := request.GET.getlist("pick"):

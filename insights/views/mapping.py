@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from audit.errors import IllegalMove, Invalid, NotAllowed
-from audit.pages import person
+from audit.pages import answers_refusals, person
 from insights import actions, storage
 from insights.access import may_import
 from insights.eventlog.guess import SURE
@@ -52,6 +52,7 @@ class Role:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@answers_refusals
 def mapping(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what the columns seem to be, and import the log with what is said of them."""
     log = found(request, pk)
