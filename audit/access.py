@@ -10,7 +10,7 @@ from django.db.models import Q
 from guardian.models import UserObjectPermission
 from guardian.shortcuts import assign_perm, remove_perm
 
-from audit.roles import ROLES, WHOLE_LEDGER
+from audit.roles import FAMILIES, ROLES, WHOLE_LEDGER
 
 Row = TypeVar("Row", bound=models.Model)
 Person = AbstractBaseUser | AnonymousUser
@@ -42,6 +42,12 @@ def has_role(user: Person, *roles: str) -> bool:
     for role in roles:
         ROLES[role]  # a misspelt role must fail in the first test, not refuse people for ever
     return bool(roles_of(user) & set(roles))
+
+
+def may_look(user: Person, family: str) -> bool:
+    """Tell whether a role of ``user`` may view ``family`` of ``audit.roles.FAMILIES``; ``KeyError`` for no such."""
+    FAMILIES[family]  # a misspelt family must fail in the first test, not refuse people for ever
+    return any(family in ROLES[role].rights for role in roles_of(user))
 
 
 def grant(user: Any, row: models.Model) -> None:

@@ -1,8 +1,12 @@
 """Who may see and change what insights holds."""
 
-from typing import Any
+from typing import Any, Self, TypeVar
 
-from audit.access import has_role
+from django.db import models
+
+from audit.access import Person, ScopedQuerySet, has_role, may_look
+
+Row = TypeVar("Row", bound=models.Model)
 
 # Who brings in logs and switches detectors on.
 OWNERS = ("automation_admin", "operator")
@@ -11,3 +15,11 @@ OWNERS = ("automation_admin", "operator")
 def may_import(user: Any) -> bool:
     """Tell whether ``user`` may bring in an event log."""
     return has_role(user, *OWNERS)
+
+
+class InsightQuerySet(ScopedQuerySet[Row]):
+    """Rows of insights: of a unit and a region, and only for those whose role may look at insights at all."""
+
+    def visible_to(self, user: Person) -> Self:
+        """Keep the rows that ``user`` may see. See ``ScopedQuerySet.visible_to``."""
+        return super().visible_to(user) if may_look(user, "insights") else self.none()

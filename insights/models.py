@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from audit.access import ScopedQuerySet
+from insights.access import InsightQuerySet
 from insights.states import LogState
 
 
@@ -51,7 +51,7 @@ class EventLog(models.Model):
     created_at = models.DateTimeField()
     ready_at = models.DateTimeField(null=True, blank=True)
 
-    objects: ClassVar = ScopedQuerySet["EventLog"].as_manager()
+    objects: ClassVar = InsightQuerySet["EventLog"].as_manager()
 
     class Meta:
         ordering: ClassVar = ["-id"]

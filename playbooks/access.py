@@ -1,10 +1,13 @@
-"""What of the mending engine a person may see: whatever belongs to an incident that they may see."""
+"""What of the mending engine a person may see: whatever belongs to an incident that they may see.
+
+Whose roles give no right on plans, such as a program that only sends signals, sees nothing of it.
+"""
 
 from typing import Any, TypeVar
 
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
-from audit.access import Person
+from audit.access import Person, may_look
 from incidents.models import Incident
 from playbooks.models import DeadLetter, Execution, Plan
 
@@ -26,6 +29,13 @@ def dead_letters(user: Person) -> QuerySet[DeadLetter]:
     return _of_visible(DeadLetter.objects.all(), user)
 
 
+def library(rows: "QuerySet[Row]", user: Person) -> "QuerySet[Row]":
+    """Return these playbooks or policies to whoever may look at plans; they belong to no unit."""
+    return rows if may_look(user, "plans") else rows.none()
+
+
 def _of_visible(rows: "QuerySet[Row]", user: Any) -> "QuerySet[Row]":
+    if not may_look(user, "plans"):
+        return rows.none()
     # Row by row through the primary key: as a list to be `in`, it would first be made of every visible incident.
     return rows.filter(Exists(Incident.objects.visible_to(user).filter(pk=OuterRef("incident"))))

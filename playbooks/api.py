@@ -144,4 +144,7 @@ class PlaybookList(generics.ListAPIView[PlaybookVersion]):
     """Active playbooks."""
 
     serializer_class = PlaybookSerializer
-    queryset = PlaybookVersion.objects.filter(active=True).select_related("playbook")
+    queryset = PlaybookVersion.objects.none()
+
+    def get_queryset(self) -> Any:
+        return access.library(PlaybookVersion.objects.filter(active=True).select_related("playbook"), self.request.user)

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
-from audit.access import ScopedQuerySet
+from insights.access import InsightQuerySet
 from insights.detectors.states import Fate, Outcome
 
 
@@ -36,7 +36,7 @@ class Detector(models.Model):
     created_at = models.DateTimeField()
     history = HistoricalRecords(excluded_fields=["watermark", "next_at", "lease_until", "fence"])
 
-    objects: ClassVar = ScopedQuerySet["Detector"].as_manager()
+    objects: ClassVar = InsightQuerySet["Detector"].as_manager()
 
     class Meta:
         ordering: ClassVar = ["label", "id"]

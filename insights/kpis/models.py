@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from simple_history.models import HistoricalRecords
 
-from audit.access import ScopedQuerySet
+from insights.access import InsightQuerySet
 
 
 class Assumption(models.Model):
@@ -66,7 +66,7 @@ class UsageDay(models.Model):
     first_call = models.BigIntegerField(help_text="The lowest number of its calls: where a look at the day begins.")
     last_call = models.BigIntegerField()
 
-    objects: ClassVar = ScopedQuerySet["UsageDay"].as_manager()
+    objects: ClassVar = InsightQuerySet["UsageDay"].as_manager()
 
     class Meta:
         ordering: ClassVar = ["-day", "connection"]
@@ -114,7 +114,7 @@ class Finding(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_by = models.CharField(max_length=200, blank=True)
 
-    objects: ClassVar = ScopedQuerySet["Finding"].as_manager()
+    objects: ClassVar = InsightQuerySet["Finding"].as_manager()
 
     class Meta:
         ordering: ClassVar = ["-id"]

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from audit.access import ScopedQuerySet
+from insights.access import InsightQuerySet
 from insights.tasklog.states import RoutineKind, TaskLogState
 
 
@@ -43,7 +43,7 @@ class TaskLog(models.Model):
     expires_at = models.DateTimeField(help_text="When the steps are removed; what was found in them stays.")
     expired_at = models.DateTimeField(null=True, blank=True)
 
-    objects: ClassVar = ScopedQuerySet["TaskLog"].as_manager()
+    objects: ClassVar = InsightQuerySet["TaskLog"].as_manager()
 
     class Meta:
         ordering: ClassVar = ["-id"]
@@ -137,7 +137,7 @@ class Tracker(models.Model):
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField()
 
-    objects: ClassVar = ScopedQuerySet["Tracker"].as_manager()
+    objects: ClassVar = InsightQuerySet["Tracker"].as_manager()
 
     class Meta:
         ordering: ClassVar = ["-id"]

@@ -8,7 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from audit.pages import person
 from incidents.models import ExceptionKind
+from playbooks.access import library
 from playbooks.console.careers import Career, career_of, careers, careers_of_versions
 from playbooks.console.previews import labels_of
 from playbooks.definitions import PlaybookDefinition
@@ -20,12 +22,15 @@ from playbooks.models import Playbook, PlaybookVersion, Policy, PolicyVersion
 def playbooks(request: HttpRequest) -> HttpResponse:
     """Show every playbook with its active version and its career, and the policies beside them."""
     active = PlaybookVersion.objects.filter(active=True)
-    rows = Playbook.objects.prefetch_related(Prefetch("versions", queryset=active, to_attr="standing"))
+    rows = library(Playbook.objects.all(), person(request))
+    rows = rows.prefetch_related(Prefetch("versions", queryset=active, to_attr="standing"))
     known = careers()
     spoken = PolicyVersion.objects.filter(active=True)
     context = {
         "rows": [_row(playbook, known.get(playbook.pk, Career())) for playbook in rows.order_by("kind_code", "slug")],
-        "policies": Policy.objects.prefetch_related(Prefetch("versions", queryset=spoken, to_attr="standing")),
+        "policies": library(Policy.objects.all(), person(request)).prefetch_related(
+            Prefetch("versions", queryset=spoken, to_attr="standing")
+        ),
     }
     return render(request, "playbooks/playbooks.html", context)
 
@@ -57,7 +62,7 @@ def _definition(version: PlaybookVersion) -> PlaybookDefinition:
 @login_required
 def playbook(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one playbook: the version that stands, or the one asked for, in words and as text."""
-    row = get_object_or_404(Playbook.objects.select_related("owner"), slug=slug)
+    row = get_object_or_404(library(Playbook.objects.select_related("owner"), person(request)), slug=slug)
     versions = list(row.versions.all())
     wanted = request.GET.get("version", "")
     shown = next((one for one in versions if str(one.number) == wanted or (not wanted and one.active)), None)
@@ -87,5 +92,5 @@ def _policies_for(operations: set[str]) -> list[PolicyVersion]:
 @login_required
 def policy(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one policy with every version of its text."""
-    row = get_object_or_404(Policy.objects.select_related("owner"), slug=slug)
+    row = get_object_or_404(library(Policy.objects.select_related("owner"), person(request)), slug=slug)
     return render(request, "playbooks/policy.html", {"policy": row, "versions": list(row.versions.all())})

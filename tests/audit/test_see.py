@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audit.access import grant, has_role, roles_of, withdraw
+from audit.access import grant, has_role, may_look, roles_of, withdraw
 from audit.models import Entry
 from audit.roles import ROLES
 from incidents.models import Incident
@@ -180,3 +180,11 @@ def test_a_superuser_sees_the_whole_ledger(admin):
     make_entry()
 
     assert Entry.objects.visible_to(admin).count() == Entry.objects.count()
+
+
+def test_what_a_role_may_look_at_is_what_the_table_names():
+    assert may_look(make_user("eyes", role="viewer"), "plans")
+    assert not may_look(make_user("program", role="integration"), "plans")
+    assert not may_look(make_user("nobody", role=""), "incidents")
+    with pytest.raises(KeyError):
+        may_look(make_user("other", role="viewer"), "plan")

@@ -336,7 +336,9 @@ def test_who_only_looks_on_changes_nothing(world, api, route, role):
 
     response = getattr(api(make_user("someone", role=role)), verb)(path, BODY)
 
-    assert response.status_code == 403
+    # What a program that sends signals may not see is not there for it.
+    hidden = role == "integration" and route != "replan"
+    assert response.status_code == (404 if hidden else 403)
     letter.refresh_from_db()
     assert letter.state == "waiting"
 
