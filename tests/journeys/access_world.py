@@ -92,8 +92,8 @@ def make_world() -> World:
     scenes.make_clock(incident)
     folded = scenes.make_incident(scenes.Status.NEEDS_OPERATOR)
     kept = scenes.make_incident(scenes.Status.NEEDS_OPERATOR)
-    merged = merge(kept, folded, by=people["operator EU"].user, reason=REASON)
-    rows = {
+    merged = merge(kept, folded, by=_user(people["operator EU"]), reason=REASON)
+    rows: dict[str, Any] = {
         "plan": plan,
         "approval": approval,
         "run": run,
@@ -126,6 +126,11 @@ def _person(name: str, role: str, unit: str) -> Person:
     return person
 
 
+def _user(one: Person) -> User:
+    assert one.user is not None
+    return one.user
+
+
 def _known(incident: Incident) -> dict[str, Any]:
     entity = Entity.objects.create(
         type="invoice", key="inv-10482", label="INV-10482", business_unit="EU", first_seen_at=db_now()
@@ -133,11 +138,11 @@ def _known(incident: Incident) -> dict[str, Any]:
     Mention.objects.create(entity=entity, incident=incident)
     alias = Alias.objects.create(
         entity=entity, type="invoice", business_unit="EU", system="fo", record_type="SalesInvoiceHeadersV2",
-        value="INV-10482", name="inv-10482", evidence=incident.evidence.first(), learned_at=db_now(), state="disputed",
+        value="INV-10482", name="inv-10482", evidence=incident.evidence.all()[0], learned_at=db_now(), state="disputed",
     )  # fmt: skip
     settled = Alias.objects.create(
         entity=entity, type="invoice", business_unit="EU", system="crm", record_type="Invoice", value="INV-10482",
-        name="inv-10482", evidence=incident.evidence.first(), learned_at=db_now(),
+        name="inv-10482", evidence=incident.evidence.all()[0], learned_at=db_now(),
     )  # fmt: skip
     AliasDecision.objects.create(
         alias=settled, before={str(settled.pk): "disputed"}, actor="operator-eu", reason=REASON, decided_at=db_now()
