@@ -35,7 +35,8 @@ def everything_kept(folder: Path) -> str:
     return rows + "".join(path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file())
 
 
-word = st.text(st.characters(codec="utf-8", categories=["L"]), min_size=8, max_size=20)
+# The beginning is no word of ours: "routines" alone would be found as the name of a column.
+word = st.text(st.characters(codec="utf-8", categories=["L"]), min_size=8, max_size=20).map("Qxj{}".format)
 secret = word | st.integers(10**9, 10**12).map(str) | word.map(lambda text: f"{text}@mail.example")
 
 
