@@ -29,7 +29,7 @@ def dead_letters(user: Person) -> QuerySet[DeadLetter]:
     return _of_visible(DeadLetter.objects.all(), user)
 
 
-def library(rows: "QuerySet[Row]", user: Person) -> "QuerySet[Row]":
+def readable(rows: "QuerySet[Row]", user: Person) -> "QuerySet[Row]":
     """Return these playbooks or policies to whoever may look at plans; they belong to no unit."""
     return rows if may_look(user, "plans") else rows.none()
 

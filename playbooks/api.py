@@ -147,4 +147,6 @@ class PlaybookList(generics.ListAPIView[PlaybookVersion]):
     queryset = PlaybookVersion.objects.none()
 
     def get_queryset(self) -> Any:
-        return access.library(PlaybookVersion.objects.filter(active=True).select_related("playbook"), self.request.user)
+        return access.readable(
+            PlaybookVersion.objects.filter(active=True).select_related("playbook"), self.request.user
+        )

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from audit.pages import person
 from incidents.models import ExceptionKind
-from playbooks.access import library
+from playbooks.access import readable
 from playbooks.console.careers import Career, career_of, careers, careers_of_versions
 from playbooks.console.previews import labels_of
 from playbooks.definitions import PlaybookDefinition
@@ -22,13 +22,13 @@ from playbooks.models import Playbook, PlaybookVersion, Policy, PolicyVersion
 def playbooks(request: HttpRequest) -> HttpResponse:
     """Show every playbook with its active version and its career, and the policies beside them."""
     active = PlaybookVersion.objects.filter(active=True)
-    rows = library(Playbook.objects.all(), person(request))
+    rows = readable(Playbook.objects.all(), person(request))
     rows = rows.prefetch_related(Prefetch("versions", queryset=active, to_attr="standing"))
     known = careers()
     spoken = PolicyVersion.objects.filter(active=True)
     context = {
         "rows": [_row(playbook, known.get(playbook.pk, Career())) for playbook in rows.order_by("kind_code", "slug")],
-        "policies": library(Policy.objects.all(), person(request)).prefetch_related(
+        "policies": readable(Policy.objects.all(), person(request)).prefetch_related(
             Prefetch("versions", queryset=spoken, to_attr="standing")
         ),
     }
@@ -62,7 +62,7 @@ def _definition(version: PlaybookVersion) -> PlaybookDefinition:
 @login_required
 def playbook(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one playbook: the version that stands, or the one asked for, in words and as text."""
-    row = get_object_or_404(library(Playbook.objects.select_related("owner"), person(request)), slug=slug)
+    row = get_object_or_404(readable(Playbook.objects.select_related("owner"), person(request)), slug=slug)
     versions = list(row.versions.all())
     wanted = request.GET.get("version", "")
     shown = next((one for one in versions if str(one.number) == wanted or (not wanted and one.active)), None)
@@ -92,5 +92,5 @@ def _policies_for(operations: set[str]) -> list[PolicyVersion]:
 @login_required
 def policy(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one policy with every version of its text."""
-    row = get_object_or_404(library(Policy.objects.select_related("owner"), person(request)), slug=slug)
+    row = get_object_or_404(readable(Policy.objects.select_related("owner"), person(request)), slug=slug)
     return render(request, "playbooks/policy.html", {"policy": row, "versions": list(row.versions.all())})
