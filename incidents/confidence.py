@@ -6,13 +6,13 @@ imaginary decision of either kind, so that a short history claims little, and sh
 """
 
 import hashlib
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
 
 from audit.clock import db_now
+from audit.shares import wilson
 from incidents.judgements import Decision
 from incidents.models import Incident
 
@@ -20,7 +20,6 @@ from incidents.models import Incident
 FEWEST = 20
 # Looked at per answer, newest first: the cost stays the same however long the history, and old habits fade.
 WINDOW = 2_000
-_Z = 1.96
 # The incident is looked up row by row: joined, PostgreSQL would rather read every incident there is.
 _STOOD = """
 SELECT %s, count(*), coalesce(sum(CASE WHEN corrected_to IN ('', said) THEN 1 ELSE 0 END), 0)
@@ -56,10 +55,8 @@ class Confidence:
         """Wilson's 95 % interval of the share; ``None`` as with ``value``."""
         if self.n < FEWEST:
             return None
-        share, spread = self.stood / self.n, _Z * _Z / self.n
-        middle = (share + spread / 2) / (1 + spread)
-        reach = _Z * math.sqrt(share * (1 - share) / self.n + spread / self.n / 4) / (1 + spread)
-        return round(max(middle - reach, 0.0), 3), round(min(middle + reach, 1.0), 3)
+        low, high = wilson(self.stood, self.n)
+        return round(low, 3), round(high, 3)
 
 
 def basis_of(code: str, said: str, rule: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from audit.shares import wilson
 from incidents.models import Incident
 from incidents.states import Status
 from insights.detectors.definitions import AnomalyRule, Definition
@@ -20,7 +21,6 @@ from insights.detectors.reading import known_until
 DAYS = 90
 EXAMPLES = 12
 BLOCKS = 13
-Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Wilson's interval, which is right for few and for none."""
-        if not self.n:
-            return None
-        p, z2 = self.hits / self.n, Z * Z
-        middle = (p + z2 / (2 * self.n)) / (1 + z2 / self.n)
-        half = Z * math.sqrt(p * (1 - p) / self.n + z2 / (4 * self.n * self.n)) / (1 + z2 / self.n)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        return wilson(self.hits, self.n) if self.n else None
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON."""

@@ -4,9 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from audit.shares import wilson
+
 ALPHA = 0.05
 # Of differences: of a thousand histories without an effect at most 5 % may claim one, their own chance included.
 CLAIM = 0.03
+_Z97 = 2.170090
 # Below this, an average or a difference would be noise.
 FEWEST = 20
 RESAMPLES = 2_000
@@ -102,7 +105,7 @@ def of_shares(before: tuple[int, int], after: tuple[int, int]) -> Difference:
     plain = Difference(*shares, n, m)
     if min(n, m) < FEWEST or shares[0] is None or shares[1] is None:
         return plain
-    (low_b, high_b), (low_a, high_a) = _wilson(hits, n), _wilson(later, m)
+    (low_b, high_b), (low_a, high_a) = wilson(hits, n, _Z97), wilson(later, m, _Z97)
     value = shares[1] - shares[0]
     low = value - math.hypot(shares[1] - low_a, high_b - shares[0])
     high = value + math.hypot(high_a - shares[1], shares[0] - low_b)
@@ -123,14 +126,6 @@ def of_cells(counts: Sequence[int], statistic: Callable[[Sequence[float]], float
     found = sorted(statistic([float(count) for count in row]) for row in drawn)
     edge = int(RESAMPLES * ALPHA / 2)
     return found[edge], found[RESAMPLES - 1 - edge]
-
-
-def _wilson(hits: int, n: int) -> Interval:
-    z = 2.170090  # 97 %
-    share, spread = hits / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    reach = z * math.sqrt(share * (1 - share) / n + spread / n / 4) / (1 + spread)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _t(freedom: float, alpha: float = ALPHA) -> float:
