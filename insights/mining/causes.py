@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from audit.shares import wilson
 from insights.engines import Value
 from insights.mining.asking import Scope, ask, number, seconds
 from insights.mining.attributes import Attribute, held
@@ -21,6 +22,10 @@ DEPTH = 3
 # Of a text attribute only its most frequent values can be a cause: rare ones would explain single cases.
 MOST_VALUES = 15
 LEAST_SUPPORT = 10
+# A tree looks at many branches, so each has to clear a stricter bar than one look would: 99.9 %.
+Z_CAUSE = 3.29
+# Below this a cause is of no use to anybody, however sure.
+LEAST_LIFT = 1.1
 
 
 @dataclass(frozen=True)
@@ -156,8 +161,13 @@ def _grown(
         walk(int(inner.children_right[node]), [*conditions, (at, cut, True)])
 
     walk(0, [])
-    found_out = [one for one in branches if one.words and one.lift > 1]
+    found_out = [one for one in branches if one.words and _stands_out(one, found)]
     return tuple(sorted(found_out, key=lambda one: (-one.lift, -one.cases, one.words)))
+
+
+def _stands_out(one: Cause, found: Causes) -> bool:
+    """Tell whether chance and a trifle are both ruled out: the cautious end of its share lies above that of all."""
+    return one.lift >= LEAST_LIFT and wilson(one.hits, one.cases, Z_CAUSE)[0] > found.rate
 
 
 def _features(

@@ -16,6 +16,7 @@ from insights.mining.scoping import scope
 from insights.models import EventLog
 
 RANKS = ("cases", "money")
+FEW_PLACES = 100
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ def hotspots(
     money: str = "",
     most: int = 50,
 ) -> HotSpots:
-    """Return where ``target`` gathers, by ``activity``, ``variant`` or ``attribute.NAME`` (default: the first text)."""
+    """Return where ``target`` gathers, by ``activity``, ``variant`` or ``attribute.NAME`` (default: the first text that tells cases apart)."""
     chosen = scope(log, filter)
-    place = by or _usual(log)
+    place = by or _usual(log, chosen)
     worth = money_of(log, chosen, money)
     asked = problem(log, chosen, filter, target, slow_seconds=slow_seconds, reference=reference)
     sums = _sums(log, chosen, place, asked, worth)
@@ -120,9 +121,15 @@ def _results(
     return tuple(results)
 
 
-def _usual(log: EventLog) -> str:
+def _usual(log: EventLog, chosen: Scope) -> str:
+    """Return where a person would look first: the first text of cases with a few values, neither one nor each its own."""
     named = held(log, "case", "text")
-    return f"attribute.{named[0].name}" if named else "activity"
+    if not named:
+        return "activity"
+    counts = ", ".join(f"count(DISTINCT {one.column})" for one in named)
+    values = [number(one) for one in ask(log, chosen, f"SELECT {counts} FROM chosen")[0]]
+    telling = [one for one, different in zip(named, values, strict=True) if 1 < different <= FEW_PLACES]
+    return f"attribute.{telling[0].name}" if telling else "activity"
 
 
 def _narrowed(filter: Filter, place: str, value: str) -> Filter:

@@ -190,3 +190,24 @@ def test_one_case_is_told_whole(log):
     ]
     assert found.events[0].gap_seconds == 7200
     assert one_case(log, "o001' OR 1=1 --") is None
+
+
+def test_what_chance_explains_is_no_cause():
+    told = []
+    for index in range(300):
+        told += path(f"{index}", "a", "b", step=100 if index % 5 == 0 else 1, amount=float(index * 37 % 300))
+    log = make_log(told, case_attributes=["amount"])
+
+    found = causes(log, slow_seconds=7200)
+
+    assert (found.hits, found.causes, found.note) == (60, (), "")
+
+
+def test_hot_spots_begin_where_cases_differ():
+    told = []
+    for index in range(120):
+        told += path(f"{index}", "a", "b", unit="EU", order=f"SO-{index}", vendor=("x", "y")[index % 2])
+    log = make_log(told, case_attributes=["unit", "order", "vendor"])
+
+    assert hotspots(log).by == "attribute.vendor"
+    assert hotspots(make_log(path("1", "a", "b", unit="EU"), case_attributes=["unit"])).by == "activity"
