@@ -42,6 +42,11 @@ class Line:
     stop: EmergencyStop | None
     waits: bool
 
+    @property
+    def answers(self) -> bool:
+        """Whether calls of the last hour were answered, which is proof enough where nobody pressed Test."""
+        return self.calls > self.failed
+
 
 @require_safe
 @login_required

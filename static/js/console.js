@@ -284,6 +284,9 @@ document.addEventListener("visibilitychange", () => {
   for (const region of $$("[data-live]")) window.htmx?.trigger(region, "live");
 });
 
+// On a narrow screen the current tab of a long row would stand out of sight.
+for (const tab of $$(".tabs a[aria-current]")) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 16;
+
 showTheme();
 freshenTimes();
 openTarget();

@@ -160,3 +160,14 @@ def test_a_connection_that_does_not_exist_is_not_there(client, operator):
     client.force_login(operator)
 
     assert client.get(reverse("calls", args=["nowhere"])).status_code == 404
+
+
+def test_a_connection_that_nobody_tested_answers_when_its_calls_do(client, operator, fo):
+    Connection.objects.update(health="unknown")
+    assert "not checked yet" in read(client, operator)
+
+    call(fo, "refused")
+    assert "not checked yet" in read(client, operator)
+
+    call(fo)
+    assert "answers" in read(client, operator)
