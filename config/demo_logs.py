@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connections
 
 from connectors.simulator import history
 from connectors.simulator.catalogue import BUSINESS_UNIT
 from insights import actions
-from insights.models import EventLog
+from insights.detectors.actions import rehearse_now
+from insights.models import Detector, EventLog
 from insights.states import LogState
 from playbooks.manifests import installer
 
@@ -43,6 +45,8 @@ def _guarded(stopping: threading.Event) -> None:
         bring_in()
         if not watched() and wait_until_ready(stopping.wait):
             watch()
+        if watched():
+            rehearse(stopping.is_set)
     except Exception:
         logger.exception("the demo's event logs could not be brought in")
     finally:
@@ -119,3 +123,16 @@ def watch() -> None:
     if wrong := [*report.problems, *report.conflicts]:
         raise RuntimeError("; ".join(map(str, wrong)))
     _note().write_text(shipped)
+
+
+def rehearse(stopped: Callable[[], bool] = lambda: False) -> int:
+    """Rehearse every detector that never was, one after the other, and return how many were."""
+    by = User.objects.get(username="admin")
+    waiting = Detector.objects.filter(enabled=True, versions__active=True, versions__rehearsals__isnull=True)
+    done = 0
+    for detector in waiting.order_by("pk").distinct():
+        if stopped():
+            break
+        rehearse_now(detector, by=by)
+        done += 1
+    return done

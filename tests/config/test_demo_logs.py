@@ -10,7 +10,7 @@ from connectors.simulator import history
 from connectors.simulator.business import build
 from incidents.models import Incident
 from insights.detectors import running
-from insights.detectors.models import Detector, DetectorFinding, DetectorRun
+from insights.detectors.models import Detector, DetectorFinding, DetectorRun, Rehearsal
 from insights.detectors.states import Fate, Outcome
 from insights.eventlog import importing
 from insights.models import EventLog
@@ -69,6 +69,12 @@ def test_a_year_is_brought_in_once_and_its_planted_facts_become_incidents_of_the
     assert set(Detector.objects.visible_to(viewer).values_list("business_unit", flat=True)) == {"EU"}
     assert set(Incident.objects.visible_to(viewer).values_list("business_unit", flat=True)) == {"EU"}
     assert set(Incident.objects.values_list("business_unit", flat=True)) == {"EU", "US"}
+
+    make_user("admin", role="automation_admin", units=["*"], regions=["*"])
+    for wanted in (1, 2):
+        stops = iter([False, True])
+        assert demo_logs.rehearse(lambda stops=stops: next(stops)) == 1
+        assert Rehearsal.objects.values("version").distinct().count() == wanted
 
 
 def test_a_log_that_a_person_deleted_stays_away(folder):
