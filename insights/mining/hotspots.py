@@ -72,7 +72,7 @@ def hotspots(
     money: str = "",
     most: int = 50,
 ) -> HotSpots:
-    """Return where ``target`` gathers, by ``activity``, ``variant`` or ``attribute.NAME`` (default: the first text that tells cases apart)."""
+    """Return where ``target`` gathers, by ``activity``, ``variant`` or ``attribute.NAME`` (default: a telling text)."""
     chosen = scope(log, filter)
     place = by or _usual(log, chosen)
     worth = money_of(log, chosen, money)
@@ -122,7 +122,7 @@ def _results(
 
 
 def _usual(log: EventLog, chosen: Scope) -> str:
-    """Return where a person would look first: the first text of cases with a few values, neither one nor each its own."""
+    """Return where a person looks first: by the first text of cases that has a few values, neither one nor thousands."""
     named = held(log, "case", "text")
     if not named:
         return "activity"
