@@ -8,12 +8,12 @@ from audit.access import Person, ScopedQuerySet, has_role, may_look
 
 Row = TypeVar("Row", bound=models.Model)
 
-# Who brings in logs and switches detectors on.
+# Who brings in logs and lists, switches detectors on, and makes something of a figure.
 OWNERS = ("automation_admin", "operator")
 
 
-def may_import(user: Any) -> bool:
-    """Tell whether ``user`` may bring in an event log."""
+def may_act(user: Any) -> bool:
+    """Tell whether ``user`` may change what insights holds and make something of it; others only look."""
     return has_role(user, *OWNERS)
 
 

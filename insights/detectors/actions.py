@@ -13,7 +13,7 @@ from audit.clock import db_now
 from audit.errors import Invalid, LostRace, NotAllowed, Stale
 from audit.proofs import digest
 from incidents.models import Incident
-from insights.access import OWNERS
+from insights.access import may_act
 from insights.detectors import queries
 from insights.detectors.checking import check
 from insights.detectors.definitions import Definition, plain, read
@@ -23,13 +23,8 @@ from insights.detectors.rehearsing import DAYS, rehearse
 from insights.models import EventLog
 
 
-def may_change(user: Any) -> bool:
-    """Tell whether ``user`` may write and switch detectors."""
-    return has_role(user, *OWNERS)
-
-
 def _require(user: Any) -> None:
-    if not may_change(user):
+    if not may_act(user):
         raise NotAllowed("Detectors are changed by operators and automation owners.")
 
 

@@ -16,6 +16,7 @@ from audit.pages import answers_refusals, person, words_of
 from incidents.access import check_sender, reach_of
 from incidents.intake import accept_many
 from incidents.models import Incident
+from insights.access import may_act
 from insights.detectors import actions
 from insights.detectors.definitions import Limits, read
 from insights.detectors.fields import Known
@@ -44,7 +45,7 @@ def detectors(request: HttpRequest) -> HttpResponse:
         {"detector": one, "says": _says(one), "last": runs.get(one.pk), "rehearsal": rehearsals.get(one.pk)}
         for one in listed
     ]
-    return render(request, "insights/detectors.html", {"rows": shown, "may_change": actions.may_change(request.user)})
+    return render(request, "insights/detectors.html", {"rows": shown, "may_change": may_act(request.user)})
 
 
 def _says(detector: Detector) -> str:
@@ -199,7 +200,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "limits": _limits(version), "rehearsal": rehearsal, "chart": _weeks(rehearsal) if rehearsal else None,
         "findings": found,
         "seen": set(seen.values_list("pk", flat=True)), "runs": detector.runs.all()[:10],
-        "versions": detector.versions.all()[:20], "may_change": actions.may_change(request.user),
+        "versions": detector.versions.all()[:20], "may_change": may_act(request.user),
     }  # fmt: skip
     return render(request, "insights/detector.html", context)
 

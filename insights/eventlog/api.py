@@ -16,7 +16,7 @@ from audit.errors import Invalid, NotAllowed
 from audit.models import BusinessUnit
 from audit.strictjson import BadJson, StrictJSONParser, TooLarge, loads
 from insights import actions, storage
-from insights.access import may_import
+from insights.access import may_act
 from insights.eventlog.looking import look
 from insights.eventlog.serializers import (
     LogDetailSerializer,
@@ -48,7 +48,7 @@ class _Logs(GenericAPIView[EventLog]):
 
     def owner(self) -> User:
         """Return who is asking, if they may bring in and change logs. Raises ``NotAllowed``."""
-        if not may_import(self.request.user):
+        if not may_act(self.request.user):
             raise NotAllowed("Bringing in event logs takes the role operator or automation_admin.")
         return cast(User, self.request.user)
 

@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from audit.access import has_role
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import IllegalMove, Invalid, NotAllowed
@@ -14,14 +13,9 @@ from incidents.access import reach_of
 from incidents.intake import accept
 from incidents.models import Incident
 from incidents.normal import NormalSignal
-from insights.access import OWNERS
+from insights.access import OWNERS, may_act
 from insights.kpis.models import Finding
 from insights.kpis.spikes import Spike, spikes
-
-
-def may_act(user: Any) -> bool:
-    """Tell whether ``user`` may make something of a figure."""
-    return has_role(user, *OWNERS)
 
 
 def raise_spike(key: str, *, by: User) -> Incident:

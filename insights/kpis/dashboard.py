@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from incidents.models import ExceptionKind, Incident
+from insights.access import may_act
 from insights.detectors.links import link_to_new
 from insights.drawing.charts import Chart, Datum, bars, line, pareto, sparkline
 from insights.kpis import answers, runtimes, usage, worth
-from insights.kpis.actions import may_act, words_of
+from insights.kpis.actions import words_of
 from insights.kpis.answers import Answer
 from insights.kpis.assumptions import Stated, stated
 from insights.kpis.measures import Measure

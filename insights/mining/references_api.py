@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from audit.errors import Invalid, NotAllowed
 from audit.strictjson import StrictJSONParser
-from insights.access import may_import
+from insights.access import may_act
 from insights.mining.actions import give_reference
 from insights.mining.bpmn import MOST_BYTES
 from insights.mining.models import ReferenceModel
@@ -66,7 +66,7 @@ class ReferenceModels(generics.ListAPIView[ReferenceModel]):
     def post(self, request: Request, pk: int) -> Response:
         """Give the log a reference model: declared paths, or a simple BPMN 2.0 file."""
         log = self.log()
-        if not may_import(request.user):
+        if not may_act(request.user):
             raise NotAllowed("Only operators and automation owners give reference models.")
         body = ReferenceBody(data=request.data)
         body.is_valid(raise_exception=True)

@@ -8,7 +8,6 @@ from audit.access import has_role
 from insights.tasklog.models import TaskLog, Tracker
 
 SEEING = ("operator", "automation_admin", "compliance", "auditor")
-CHANGING = ("operator", "automation_admin")
 
 
 def task_logs(user: Any) -> "QuerySet[TaskLog]":
@@ -21,8 +20,3 @@ def trackers(user: Any) -> "QuerySet[Tracker]":
     """Return the trackers that ``user`` may see."""
     rows: QuerySet[Tracker] = Tracker.objects.visible_to(user)
     return rows if has_role(user, *SEEING) else rows.none()
-
-
-def may_change(user: Any) -> bool:
-    """Tell whether ``user`` may bring in step logs and trackers, and draft playbooks of them."""
-    return has_role(user, *CHANGING)

@@ -14,9 +14,9 @@ from audit.errors import Invalid, NotAllowed
 from audit.models import BusinessUnit
 from connectors.models import Connection
 from incidents.models import ExceptionKind
+from insights.access import may_act
 from insights.models import EventLog
 from insights.tasklog import drafts, entry, running
-from insights.tasklog.access import CHANGING, may_change
 from insights.tasklog.layout import NAMES
 from insights.tasklog.models import ActivityLink, RejectedStep, Routine, TaskLog
 from insights.tasklog.signals import task_log_waits
@@ -138,8 +138,8 @@ def draft(routine: Routine, *, by: User, kind_code: str) -> Playbook:
 
 def require(by: User) -> None:
     """Raise ``NotAllowed`` unless ``by`` may bring in and change task logs and trackers."""
-    if not may_change(by):
-        raise NotAllowed(f"This takes the role {' or '.join(CHANGING)}.")
+    if not may_act(by):
+        raise NotAllowed("This takes the role operator or automation_admin.")
 
 
 def require_unit(by: User, unit: str, region: str) -> None:

@@ -19,9 +19,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from audit.access import has_role
 from audit.errors import Invalid, Refusal
 from audit.pages import answers_refusals, cleaned, live, live_answer, page_of, person
+from insights.access import may_act
 from insights.models import EventLog
 from insights.tasklog import actions, trackers
-from insights.tasklog.access import SEEING, may_change, task_logs
+from insights.tasklog.access import SEEING, task_logs
 from insights.tasklog.access import trackers as visible_trackers
 from insights.tasklog.backlog import backlog as items_of
 from insights.tasklog.forms import DraftForm, LinkForm, LogForm, TrackerForm
@@ -65,7 +66,7 @@ class Family:
 def logs(request: HttpRequest) -> HttpResponse:
     """Show the task logs, and take a new one in."""
     _seer(request)
-    form = LogForm(request.user, request.POST or None, request.FILES or None) if _changes(request) else None
+    form = LogForm(request.user, request.POST or None, request.FILES or None) if may_act(request.user) else None
     if request.method == "POST":
         return _taken_in(request, form)
     return _logs(request, form, 200)
@@ -120,11 +121,11 @@ def log(request: HttpRequest, pk: int) -> HttpResponse:
         "rejected": row.rejected.all()[:50],
         "links": row.links.select_related("event_log").filter(event_log__in=EventLog.objects.visible_to(request.user)),
         "systems": sorted(row.systems.items()),
-        "link_form": LinkForm(request.user, applications) if _changes(request) and applications else None,
+        "link_form": LinkForm(request.user, applications) if may_act(request.user) and applications else None,
         "least": least_people(),
         "tab": "tasks",
         "part": "logs",
-        "may_change": _changes(request),
+        "may_change": may_act(request.user),
     }
     return render(request, "insights/task_log.html", context)
 
@@ -192,10 +193,10 @@ def backlog(request: HttpRequest) -> HttpResponse:
         "items": items[:100],
         "hidden": max(len(items) - 100, 0),
         "rate": settings.REWORK_HOURLY_RATE,
-        "form": DraftForm() if _changes(request) else None,
+        "form": DraftForm() if may_act(request.user) else None,
         "tab": "tasks",
         "part": "backlog",
-        "may_change": _changes(request),
+        "may_change": may_act(request.user),
     }
     return render(request, "insights/task_backlog.html", context)
 
@@ -218,7 +219,7 @@ def draft(request: HttpRequest, pk: int) -> HttpResponse:
 def tracker_list(request: HttpRequest) -> HttpResponse:
     """Show the trackers, and take a new one in."""
     _seer(request)
-    form = TrackerForm(request.user, request.POST or None, request.FILES or None) if _changes(request) else None
+    form = TrackerForm(request.user, request.POST or None, request.FILES or None) if may_act(request.user) else None
     status = 200
     if request.method == "POST":
         actions.require(person(request))
@@ -263,7 +264,7 @@ def tracker(request: HttpRequest, pk: int) -> HttpResponse:
         "orphans": row.lines.filter(effect_id=None).count(),
         "tab": "tasks",
         "part": "trackers",
-        "may_change": _changes(request),
+        "may_change": may_act(request.user),
     }
     return render(request, "insights/tracker.html", context)
 
@@ -299,7 +300,3 @@ def _found(request: HttpRequest, pk: int) -> TaskLog:
 def _seer(request: HttpRequest) -> None:
     if not has_role(request.user, *SEEING):
         raise PermissionDenied("How work is done is for those who run, own or check it.")
-
-
-def _changes(request: HttpRequest) -> bool:
-    return may_change(request.user)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from audit.access import has_role
 from audit.errors import Invalid, Refusal
 from audit.pages import words_of
-from insights.access import may_import
+from insights.access import may_act
 from insights.mining.answers import kept
 from insights.mining.asking import names
 from insights.mining.filters import EVERYTHING, Filter, parse
@@ -84,7 +84,7 @@ class Asked:
     @property
     def may_act(self) -> bool:
         """Tell whether the reader may make something of what the page shows."""
-        return may_import(self.request.user)
+        return may_act(self.request.user)
 
     def own(self) -> dict[str, str]:
         """Return the page's own parameters as they were given, without those that hold for one look."""
@@ -141,7 +141,7 @@ def frame(
         "carried": [*filter.pairs(), *(own or {}).items()],
         "known_activities": known[:_SUGGESTED],
         "known_attributes": [(one["name"], one["type"]) for one in log.attributes][:_SUGGESTED],
-        "may_act": may_import(request.user),
+        "may_act": may_act(request.user),
         "may_draft": has_role(request.user, "automation_admin"),
         "importing_again": log.state == LogState.IMPORTING,
     }

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from audit.errors import Invalid, NotAllowed
 from audit.pages import answers_refusals, cleaned, person
-from insights.access import may_import
+from insights.access import may_act
 from insights.mining.actions import give_reference
 from insights.mining.asking import names
 from insights.mining.bpmn import MOST_BYTES
@@ -104,7 +104,7 @@ def _watch(asked: Asked, one: Deviation, follows: Follows) -> offers.Watch | Non
 def give_model(request: HttpRequest, pk: int) -> HttpResponse:
     """Keep a reference model for the log; the newest is the one that counts."""
     log = found(request, pk)
-    if not may_import(request.user):
+    if not may_act(request.user):
         raise NotAllowed("Only operators and automation owners give reference models.")
     told = cleaned(ModelForm(request.POST, request.FILES))
     file, paths = told["file"], _paths(told["paths"])

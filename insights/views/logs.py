@@ -22,7 +22,7 @@ from audit.models import BusinessUnit
 from audit.pages import answers_refusals, live, live_answer, page_of, person, words_of
 from audit.strictjson import TooLarge
 from insights import actions, storage
-from insights.access import may_import
+from insights.access import may_act
 from insights.mining.filters import EVERYTHING
 from insights.models import EventLog
 from insights.states import LogState
@@ -85,7 +85,7 @@ def _list(request: HttpRequest, form: UploadForm, status: int = 200) -> HttpResp
         "tab": "logs",
         "region": _region(request),
         "form": form,
-        "may_act": may_import(request.user),
+        "may_act": may_act(request.user),
         "most": settings.INSIGHTS_MAX_UPLOAD_MB,
         "has_units": bool(reach(person(request))[0]),
     }
@@ -123,7 +123,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 @csrf_protect
 @answers_refusals
 def _take_in(request: HttpRequest) -> HttpResponse:
-    if not may_import(request.user):
+    if not may_act(request.user):
         raise NotAllowed("Only operators and automation owners bring in event logs.")
     form = UploadForm(request.POST, request.FILES, by=person(request))
     if not form.is_valid():
@@ -192,7 +192,7 @@ def rejects(request: HttpRequest, pk: int) -> StreamingHttpResponse:
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a log away with all its files."""
     log = found(request, pk)
-    if not may_import(request.user):
+    if not may_act(request.user):
         raise NotAllowed("Only operators and automation owners take event logs away.")
     if request.POST.get("sure") != "yes":
         raise Invalid("Nothing was removed.", {"sure": ["Tick that you mean it."]})

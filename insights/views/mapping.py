@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from audit.errors import IllegalMove, Invalid, NotAllowed
 from audit.pages import answers_refusals, person
 from insights import actions, storage
-from insights.access import may_import
+from insights.access import may_act
 from insights.eventlog.guess import SURE
 from insights.eventlog.looking import Look, look
 from insights.eventlog.shapes import NEEDED, ROLES, BadMapping, Mapping
@@ -60,7 +60,7 @@ def mapping(request: HttpRequest, pk: int) -> HttpResponse:
         return state_page(request, log)
     if request.method != "POST":
         return _page(request, log, Mapping.of(log.mapping), {})
-    if not may_import(request.user):
+    if not may_act(request.user):
         raise NotAllowed("Only operators and automation owners say what the columns are.")
     said = {key: request.POST.get(key, "").strip() for key in (*ROLES, *_TOLD)}
     said = {key: value for key, value in said.items() if value}
@@ -100,7 +100,7 @@ def _page(
         "wrong": {key: texts for key, texts in mine.items() if key in _TOLD},
         "other": [text for key, texts in mine.items() if key not in (*ROLES, *_TOLD) for text in texts],
         "zones": sorted(available_timezones()),
-        "may_act": may_import(request.user),
+        "may_act": may_act(request.user),
         "again": log.generation > 0,
         "sure": log.generation > 0 or seen.guess is None or seen.guess.sure,
     }

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from audit.pages import live, live_answer
-from insights.access import may_import
+from insights.access import may_act
 from insights.models import EventLog
 from insights.states import LogState
 
@@ -32,7 +32,7 @@ def _region(request: HttpRequest, log: EventLog) -> SafeString:
     context = {
         "log": log,
         "percent": round(log.progress * 100),
-        "may_act": may_import(request.user),
+        "may_act": may_act(request.user),
         "rejected": log.rejected.all()[:10] if log.state == LogState.FAILED else (),
     }
     waiting = log.state == LogState.IMPORTING
