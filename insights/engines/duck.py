@@ -14,22 +14,29 @@ from insights.engines.base import Answer, Engine, TableGone, Value
 
 def connect(folders: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
     """Open a database in memory that may touch only ``folders`` and its own place for spilling."""
-    spill = Path(settings.INSIGHTS_DIR) / "spill"
-    spill.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'UTC'")
+    # What a question has read is not kept beyond it: an idle process gives its memory back.
+    connection.execute("SET enable_external_file_cache = false")
+    lock_down(connection, folders, Path(settings.INSIGHTS_DIR) / "spill")
+    return connection
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path], spill: Path) -> None:
+    """Bound a database in memory and threads, and let it touch only ``folders`` and ``spill``, where it spills.
+
+    Comes last: no setting can be changed afterwards.
+    """
+    spill.mkdir(parents=True, exist_ok=True)
     connection.execute(f"SET memory_limit = '{int(settings.INSIGHTS_MEMORY_MB)}MB'")
     connection.execute(f"SET threads = {int(settings.INSIGHTS_THREADS)}")
     connection.execute("SET temp_directory = ?", [str(spill)])
-    # What a question has read is not kept beyond it: an idle process gives its memory back.
-    connection.execute("SET enable_external_file_cache = false")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
-    # Whatever a text in a log says: no other file, no network, no change of these settings.
+    # Whatever a file that was given or a text in it says: no other file, no network, no change of these settings.
     connection.execute("SET allowed_directories = ?", [[str(folder) for folder in (*folders, spill)]])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    return connection
 
 
 class DuckEngine(Engine):

@@ -6,31 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from django.conf import settings
 
+from insights.engines.duck import lock_down
 from insights.eventlog.shapes import Staged
 
 
 @contextmanager
 def workbench(folders: Sequence[Path], spill: Path, *, time_zone: str = "UTC") -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database that reaches only ``folders`` and ``spill``; texts without a zone are read in ``time_zone``."""
-    spill.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET TimeZone = ?", [time_zone])
-        connection.execute(f"SET memory_limit = '{int(settings.INSIGHTS_MEMORY_MB)}MB'")
-        connection.execute(f"SET threads = {int(settings.INSIGHTS_THREADS)}")
         # Compressed, less goes to disk: 10⁸ events load in a quarter of the time.
         connection.execute("ATTACH ':memory:' AS bench (COMPRESS)")
         connection.execute("USE bench")
-        connection.execute("SET temp_directory = ?", [str(spill)])
         connection.execute("SET preserve_insertion_order = true")
-        connection.execute("SET autoinstall_known_extensions = false")
-        connection.execute("SET autoload_known_extensions = false")
-        # The file that was given may say what it likes: no other file, no network, no change of these settings.
-        connection.execute("SET allowed_directories = ?", [[str(folder) for folder in (*folders, spill)]])
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
+        lock_down(connection, folders, spill)
         yield connection
     finally:
         connection.close()
