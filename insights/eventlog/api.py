@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
@@ -14,7 +13,7 @@ from rest_framework.response import Response
 
 from audit.errors import Invalid, NotAllowed
 from audit.models import BusinessUnit
-from audit.strictjson import BadJson, StrictJSONParser, TooLarge, loads
+from audit.strictjson import StrictJSONParser
 from insights import actions, storage
 from insights.access import may_act
 from insights.eventlog.looking import look
@@ -28,9 +27,7 @@ from insights.eventlog.serializers import (
 )
 from insights.eventlog.shapes import Mapping
 from insights.models import EventLog
-
-# What a form adds to its file.
-_FORM = 1 << 20
+from insights.uploads import check_size, mapping_of
 
 
 class _Logs(GenericAPIView[EventLog]):
@@ -70,8 +67,7 @@ class LogList(ListAPIView[EventLog], _Logs):
     def post(self, request: Request) -> Response:
         """Take in a file as a new event log; it is imported by a worker. Follow `state` until `ready`."""
         person = self.owner()
-        if int(request.META.get("CONTENT_LENGTH") or 0) > (settings.INSIGHTS_MAX_UPLOAD_MB << 20) + _FORM:
-            raise TooLarge(f"The file is larger than {settings.INSIGHTS_MAX_UPLOAD_MB} MB (INSIGHTS_MAX_UPLOAD_MB).")
+        check_size(request)
         body = UploadBody(data=request.data)
         body.is_valid(raise_exception=True)
         told = body.validated_data
@@ -82,23 +78,11 @@ class LogList(ListAPIView[EventLog], _Logs):
             name=told["name"],
             actor=person.get_username(),
             file_name=file.name or "",
-            mapping=_mapping(told.get("mapping", "")),
+            mapping=mapping_of(told.get("mapping", ""), wanted="an object with case, activity and timestamp"),
             uploaded_by=person,
             **{key: told.get(key, "") for key in ("object_type", "process", "business_unit", "region")},
         )
         return self.received(log)
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    if not text.strip():
-        return {}
-    try:
-        found = loads(text.encode("utf-8", "surrogatepass"))
-    except BadJson as error:
-        raise Invalid("The mapping is no JSON.", {"mapping": [str(error)]}) from error
-    if not isinstance(found, dict):
-        raise Invalid("The mapping is no object.", {"mapping": ["Give an object with case, activity and timestamp."]})
-    return found
 
 
 def _check_unit(person: User, unit: str, region: str) -> None:

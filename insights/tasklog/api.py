@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
@@ -12,16 +11,12 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.errors import Invalid
-from audit.strictjson import BadJson, TooLarge, loads
 from insights.models import EventLog
 from insights.tasklog import actions, serializers
 from insights.tasklog.access import task_logs
 from insights.tasklog.backlog import backlog
 from insights.tasklog.models import Routine, TaskLog
-
-# What a form adds to its file.
-_FORM = 1 << 20
+from insights.uploads import check_size, mapping_of
 
 
 class _TaskLogs(GenericAPIView[TaskLog]):
@@ -57,8 +52,7 @@ class TaskLogList(ListAPIView[TaskLog], _TaskLogs):
         """Take a step log in. Names and values are replaced as it is read; a worker mines it. Follow `state`."""
         by = self.person()
         actions.require(by)
-        if int(request.META.get("CONTENT_LENGTH") or 0) > (settings.INSIGHTS_MAX_UPLOAD_MB << 20) + _FORM:
-            raise TooLarge(f"The file is larger than {settings.INSIGHTS_MAX_UPLOAD_MB} MB (INSIGHTS_MAX_UPLOAD_MB).")
+        check_size(request)
         body = serializers.TaskLogBody(data=request.data)
         body.is_valid(raise_exception=True)
         told = body.validated_data
@@ -69,7 +63,7 @@ class TaskLogList(ListAPIView[TaskLog], _TaskLogs):
             name=told["name"],
             file_name=file.name or "",
             size=file.size or 0,
-            mapping=_mapping(told.get("mapping", "")),
+            mapping=mapping_of(told.get("mapping", ""), wanted="an object of column names"),
             time_zone=told.get("time_zone") or "UTC",
             business_unit=told.get("business_unit", ""),
             region=told.get("region", ""),
@@ -151,15 +145,3 @@ class Draft(GenericAPIView[Routine]):
         body.is_valid(raise_exception=True)
         playbook = actions.draft(routine, by=cast(User, request.user), kind_code=body.validated_data["kind"])
         return Response(serializers.DraftedSerializer({"playbook": playbook.slug}).data, status=201)
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    if not text.strip():
-        return {}
-    try:
-        found = loads(text.encode("utf-8", "surrogatepass"))
-    except BadJson as error:
-        raise Invalid("The mapping is no JSON.", {"mapping": [str(error)]}) from error
-    if not isinstance(found, dict):
-        raise Invalid("The mapping is no object.", {"mapping": ["Give an object of column names."]})
-    return found
