@@ -1,6 +1,7 @@
 """The pages of detectors: what is watched, making one, rehearsal and history; an incident made by hand of a case."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -240,10 +241,7 @@ def rehearse(request: HttpRequest, pk: int) -> HttpResponse:
 @answers_refusals
 def enable(request: HttpRequest, pk: int) -> HttpResponse:
     """Switch it on; it looks for the first time within a minute."""
-    detector = _found(request, pk)
-    actions.enable(detector, by=request.user, reason=request.POST.get("reason", ""), if_version=_seen(request))
-    messages.success(request, "Switched on. Its first look comes within a minute.")
-    return redirect(detector)
+    return _switched(request, pk, actions.enable, "Switched on. Its first look comes within a minute.")
 
 
 @require_POST
@@ -251,9 +249,13 @@ def enable(request: HttpRequest, pk: int) -> HttpResponse:
 @answers_refusals
 def disable(request: HttpRequest, pk: int) -> HttpResponse:
     """Switch it off."""
+    return _switched(request, pk, actions.disable, "Switched off. What it opened stays.")
+
+
+def _switched(request: HttpRequest, pk: int, switch: Callable[..., Detector], said: str) -> HttpResponse:
     detector = _found(request, pk)
-    actions.disable(detector, by=request.user, reason=request.POST.get("reason", ""), if_version=_seen(request))
-    messages.success(request, "Switched off. What it opened stays.")
+    switch(detector, by=request.user, reason=request.POST.get("reason", ""), if_version=_seen(request))
+    messages.success(request, said)
     return redirect(detector)
 
 

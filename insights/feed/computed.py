@@ -73,13 +73,14 @@ def _variants(log: EventLog) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: int(str(row["number"])))
 
 
+_LOG = Property("log", INT, "The number of the event log. Pin it with eq: the answer is quicker.")
 PROCESS_EDGES = EntitySet(
     "ProcessEdges",
     "ProcessEdge",
     "Which activity directly follows which in an event log, how often, and how long that takes.",
     ("log", "source", "target"),
     (
-        Property("log", INT, "The number of the event log. Pin it with eq: the answer is quicker."),
+        _LOG,
         Property("source", STRING),
         Property("target", STRING),
         Property("count", INT),
@@ -97,7 +98,7 @@ VARIANTS = EntitySet(
     "The paths that cases of an event log took, the thousand most frequent.",
     ("log", "number"),
     (
-        Property("log", INT, "The number of the event log. Pin it with eq: the answer is quicker."),
+        _LOG,
         Property("number", INT, "1 is the most frequent."),
         Property("path", STRING),
         Property("steps", INT),

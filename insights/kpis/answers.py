@@ -10,11 +10,9 @@ from insights.kpis.measures import Measure
 from insights.kpis.periods import Period
 
 
-@dataclass(frozen=True)
-class Group:
-    """The measures of one kind, week, playbook …; ``key`` is its name, "" for those that have none."""
+class _Six:
+    """Whatever has the six measures of the contract."""
 
-    key: str
     first: tuple[Measure, ...]
 
     def measure(self, name: str) -> Measure:
@@ -23,7 +21,15 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Group(_Six):
+    """The measures of one kind, week, playbook …; ``key`` is its name, "" for those that have none."""
+
+    key: str
+    first: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Answer(_Six):
     """``first``: the six measures of the contract, in their order; ``money``: what it is worth, by currency."""
 
     period: Period
@@ -31,10 +37,6 @@ class Answer:
     first: tuple[Measure, ...]
     money: tuple[Measure, ...]
     groups: tuple[Group, ...] = ()
-
-    def measure(self, name: str) -> Measure:
-        """Return one of the six. Raises ``StopIteration`` for another name."""
-        return next(one for one in self.first if one.name == name)
 
 
 def answer(user: Person, period: Period, by: str = "") -> Answer:

@@ -1,10 +1,11 @@
 """The first ninety days as a list that nobody ticks: each item is computed from rows and links to what proves it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.urls import reverse
 
 from approvals.models import ApprovalRequest
@@ -70,8 +71,10 @@ def _page(name: str, query: str = "") -> str:
     return f"{reverse(name)}{f'?{query}' if query else ''}"
 
 
-def _first(rows: Sequence[int | None], fallback: str) -> str:
-    return reverse("incident", args=[rows[0]]) if rows else fallback
+def _newest(rows: "QuerySet[Any]", fallback: str, *, number: str = "incident_id") -> str:
+    """Return the page of the incident that the newest of ``rows`` is about, ``fallback`` where there is none."""
+    found = rows.order_by("-id").values_list(number, flat=True).first()
+    return fallback if found is None else reverse("incident", args=[found])
 
 
 # --- The first thirty days -----------------------------------------------------------------------
@@ -107,7 +110,7 @@ def _connected(user: User) -> Proof:
 def _approved(user: User) -> Proof:
     yes = ApprovalRequest.objects.filter(subject="plan", state="approved").values("subject_id")
     runs = access.executions(user).filter(state=ExecutionState.VERIFIED, direction="forward", plan__in=yes)
-    url = _first(list(runs.order_by("-id").values_list("incident_id", flat=True)[:1]), _page("approvals"))
+    url = _newest(runs, _page("approvals"))
     return _counted(runs.count(), "approved and verified mend", url)
 
 
@@ -116,14 +119,14 @@ def _approved(user: User) -> Proof:
 
 def _explained(user: User) -> Proof:
     causes = RootCause.objects.filter(incident__in=Incident.objects.visible_to(user).values("pk")).exclude(cause="")
-    url = _first(list(causes.order_by("-id").values_list("incident_id", flat=True)[:1]), _page("incidents"))
+    url = _newest(causes, _page("incidents"))
     return _counted(causes.count(), "root cause with evidence", url, many="root causes with evidence")
 
 
 def _called(user: User) -> Proof:
     mine = Incident.objects.visible_to(user).values("pk")
     calls = Call.objects.filter(direction="model", outcome="ok", incident_id__in=mine)
-    url = _first(list(calls.order_by("-id").values_list("incident_id", flat=True)[:1]), _page("connections"))
+    url = _newest(calls, _page("connections"))
     return _counted(calls.count(), "answer of a model", url, many="answers of a model")
 
 
@@ -174,7 +177,7 @@ def _second_system(user: User) -> Proof:
 def _across(user: User) -> Proof:
     several = Incident.objects.visible_to(user).filter(signals_count__gte=2)
     rows = several.annotate(channels=Count("signals__source", distinct=True)).filter(channels__gte=2)
-    url = _first(list(rows.order_by("-id").values_list("id", flat=True)[:1]), _page("incidents", "show=all"))
+    url = _newest(rows, _page("incidents", "show=all"), number="id")
     return _counted(rows.count(), "incident told by several senders", url, many="incidents told by several senders")
 
 
@@ -185,7 +188,7 @@ def _letters(user: User) -> Proof:
 
 def _undone(user: User) -> Proof:
     runs = access.executions(user).filter(direction=Execution.Direction.BACKWARD, state=ExecutionState.VERIFIED)
-    url = _first(list(runs.order_by("-id").values_list("incident_id", flat=True)[:1]), _page("incidents"))
+    url = _newest(runs, _page("incidents"))
     return _counted(runs.count(), "verified rollback", url)
 
 

@@ -1,6 +1,6 @@
 """The pages of task mining: logs and how to bring one in, what was found in one, the backlog, and trackers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,9 +92,8 @@ def _taken_in(request: HttpRequest, form: LogForm | None) -> HttpResponse:
 
 def _logs(request: HttpRequest, form: LogForm | None, status: int) -> HttpResponse:
     rows = task_logs(request.user).annotate(found=Count("routines"))
-    context = {"page": page_of(rows, request), "form": form, "tab": "tasks", "part": "logs"}
-    more = {"least": least_people(), "days": kept_for().days}
-    return render(request, "insights/tasks.html", {**context, **more}, status=status)
+    context = {"page": page_of(rows, request), "form": form, "least": least_people(), "days": kept_for().days}
+    return _page(request, "tasks", "logs", context, status)
 
 
 def _note(form: Any, refusal: Refusal) -> None:
@@ -123,11 +122,8 @@ def log(request: HttpRequest, pk: int) -> HttpResponse:
         "systems": sorted(row.systems.items()),
         "link_form": LinkForm(request.user, applications) if may_act(request.user) and applications else None,
         "least": least_people(),
-        "tab": "tasks",
-        "part": "logs",
-        "may_change": may_act(request.user),
     }
-    return render(request, "insights/task_log.html", context)
+    return _page(request, "task_log", "logs", context)
 
 
 def families(routines: Sequence[Routine]) -> list[Family]:
@@ -194,11 +190,8 @@ def backlog(request: HttpRequest) -> HttpResponse:
         "hidden": max(len(items) - 100, 0),
         "rate": settings.REWORK_HOURLY_RATE,
         "form": DraftForm() if may_act(request.user) else None,
-        "tab": "tasks",
-        "part": "backlog",
-        "may_change": may_act(request.user),
     }
-    return render(request, "insights/task_backlog.html", context)
+    return _page(request, "task_backlog", "backlog", context)
 
 
 @require_POST
@@ -231,8 +224,7 @@ def tracker_list(request: HttpRequest) -> HttpResponse:
         orphans=Count("lines", filter=Q(lines__effect_id=None)),
         open=Count("lines", filter=Q(lines__effect_id=None, lines__incident_id=None)),
     )
-    context = {"page": page_of(rows, request), "form": form, "tab": "tasks", "part": "trackers"}
-    return render(request, "insights/trackers.html", context, status=status)
+    return _page(request, "trackers", "trackers", {"page": page_of(rows, request), "form": form}, status)
 
 
 def _tracked(request: HttpRequest, form: TrackerForm | None) -> HttpResponse | None:
@@ -262,11 +254,8 @@ def tracker(request: HttpRequest, pk: int) -> HttpResponse:
         "page": page_of(lines, request),
         "every": every,
         "orphans": row.lines.filter(effect_id=None).count(),
-        "tab": "tasks",
-        "part": "trackers",
-        "may_change": may_act(request.user),
     }
-    return render(request, "insights/tracker.html", context)
+    return _page(request, "tracker", "trackers", context)
 
 
 @require_POST
@@ -290,6 +279,12 @@ def orphan(request: HttpRequest, pk: int) -> HttpResponse:
     rows = TrackerLine.objects.select_related("tracker").filter(tracker__in=visible_trackers(request.user))
     incident = trackers.raise_incident(get_object_or_404(rows, pk=pk), by=person(request))
     return redirect(incident)
+
+
+def _page(request: HttpRequest, name: str, part: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
+    """Show a page of task mining under its tab; ``part`` is the one of the three that it belongs to."""
+    around = {"tab": "tasks", "part": part, "may_change": may_act(request.user)}
+    return render(request, f"insights/{name}.html", {**context, **around}, status=status)
 
 
 def _found(request: HttpRequest, pk: int) -> TaskLog:
