@@ -4,11 +4,12 @@ from typing import Any
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from audit.bodies import body_as
 from audit.preconditions import expected_version
 from incidents.models import Incident
 from playbooks import access, actions
@@ -25,12 +26,6 @@ from playbooks.serializers import (
 
 PLAN_PARTS = ("steps__guardrails",)
 EXECUTION_PARTS = ("step_runs__step", "step_runs__attempts", "step_runs__verifications")
-
-
-def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    body = kind(data=request.data)
-    body.is_valid(raise_exception=True)
-    return dict(body.validated_data)
 
 
 class PlanDetail(generics.RetrieveAPIView[Plan]):
@@ -54,7 +49,7 @@ class PlanEdit(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Edit the plan; whoever edits it cannot approve it."""
         plan = get_object_or_404(access.plans(request.user), pk=pk)
-        fresh = actions.edit_plan(plan, by=request.user, **_valid(EditSerializer, request))  # type: ignore[arg-type]
+        fresh = actions.edit_plan(plan, by=request.user, **body_as(EditSerializer, request))  # type: ignore[arg-type]
         return Response(PlanSerializer(fresh).data)
 
 
@@ -65,7 +60,7 @@ class Replan(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Plan again; what was proposed before is void. Honours ``If-Match``."""
         incident = get_object_or_404(Incident.objects.visible_to(request.user), pk=pk)
-        body = {**_valid(ReasonSerializer, request), "if_version": expected_version(request, incident.row_version)}
+        body = {**body_as(ReasonSerializer, request), "if_version": expected_version(request, incident.row_version)}
         moved = actions.replan(incident, by=request.user, **body)  # type: ignore[arg-type]
         return Response({"id": moved.pk, "status": moved.status}, status=202)
 
@@ -90,7 +85,7 @@ class Rollback(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Ask for the rollback; it runs once whoever must agree has agreed."""
         execution = get_object_or_404(access.executions(request.user).select_related("plan", "incident"), pk=pk)
-        reason = _valid(ReasonSerializer, request)["reason"]
+        reason = body_as(ReasonSerializer, request)["reason"]
         back = actions.roll_back(execution, by=request.user, reason=reason or "Asked for through the API.")  # type: ignore[arg-type]
         return Response(ExecutionSerializer(back).data, status=202)
 
@@ -102,7 +97,7 @@ class Cancel(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Ask for the stop; a step on its way is followed to its end."""
         execution = get_object_or_404(access.executions(request.user), pk=pk)
-        stopped = actions.cancel(execution, by=request.user, **_valid(ReasonSerializer, request))  # type: ignore[arg-type]
+        stopped = actions.cancel(execution, by=request.user, **body_as(ReasonSerializer, request))  # type: ignore[arg-type]
         return Response(ExecutionSerializer(stopped).data, status=202)
 
 
@@ -136,7 +131,7 @@ class Resolve(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Close it, saying how it was dealt with."""
         letter = get_object_or_404(access.dead_letters(request.user), pk=pk)
-        closed = actions.resolve(letter, by=request.user, **_valid(ResolutionSerializer, request))  # type: ignore[arg-type]
+        closed = actions.resolve(letter, by=request.user, **body_as(ResolutionSerializer, request))  # type: ignore[arg-type]
         return Response(DeadLetterSerializer(closed).data)
 
 

@@ -5,11 +5,11 @@ from typing import Any
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.bodies import body_as
 from audit.errors import Invalid
 from audit.preconditions import expected_version, with_etag
 from insights.detectors import actions
@@ -23,12 +23,6 @@ from insights.detectors.serializers import (
     SwitchBody,
 )
 from insights.models import EventLog
-
-
-def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    body = kind(data=request.data)
-    body.is_valid(raise_exception=True)
-    return dict(body.validated_data)
 
 
 class _Detectors(GenericAPIView[Detector]):
@@ -58,7 +52,7 @@ class DetectorList(ListAPIView[Detector], _Detectors):
     @extend_schema(request=DetectorBody, responses={201: DetectorSerializer})
     def post(self, request: Request) -> Response:
         """Make a detector, switched off. Rehearse it, then enable it."""
-        told = _valid(DetectorBody, request)
+        told = body_as(DetectorBody, request)
         number = told.pop("log", None)
         log = EventLog.objects.visible_to(request.user).filter(pk=number).first() if number is not None else None
         if number is not None and log is None:
@@ -79,7 +73,7 @@ class DetectorDetail(_Detectors):
         """Write the next version; the detector is switched off until that one is enabled. Honours ``If-Match``."""
         detector = self.found(pk)
         seen = expected_version(request, detector.row_version)
-        actions.revise(detector, by=request.user, if_version=seen, **_valid(DetectorRevision, request))
+        actions.revise(detector, by=request.user, if_version=seen, **body_as(DetectorRevision, request))
         return self.told(self.found(pk))
 
 
@@ -91,7 +85,7 @@ class DetectorRehearse(_Detectors):
     @extend_schema(request=RehearseBody, responses={201: RehearsalSerializer})
     def post(self, request: Request, pk: int) -> Response:
         """Show what the version that stands would have raised. Nothing is raised."""
-        made = actions.rehearse_now(self.found(pk), by=request.user, **_valid(RehearseBody, request))
+        made = actions.rehearse_now(self.found(pk), by=request.user, **body_as(RehearseBody, request))
         return Response(RehearsalSerializer(made).data, status=201)
 
 
@@ -103,7 +97,7 @@ class DetectorEnable(_Detectors):
         """Switch it on. The version must have been rehearsed, or a reason is needed. Honours ``If-Match``."""
         detector = self.found(pk)
         seen = expected_version(request, detector.row_version)
-        return self.told(actions.enable(detector, by=request.user, if_version=seen, **_valid(SwitchBody, request)))
+        return self.told(actions.enable(detector, by=request.user, if_version=seen, **body_as(SwitchBody, request)))
 
 
 class DetectorDisable(_Detectors):
@@ -114,4 +108,4 @@ class DetectorDisable(_Detectors):
         """Switch it off; what it opened stays. Honours ``If-Match``."""
         detector = self.found(pk)
         seen = expected_version(request, detector.row_version)
-        return self.told(actions.disable(detector, by=request.user, if_version=seen, **_valid(SwitchBody, request)))
+        return self.told(actions.disable(detector, by=request.user, if_version=seen, **body_as(SwitchBody, request)))

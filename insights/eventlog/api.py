@@ -11,6 +11,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.bodies import body_as
 from audit.errors import Invalid, NotAllowed
 from audit.models import BusinessUnit
 from audit.strictjson import StrictJSONParser
@@ -68,9 +69,7 @@ class LogList(ListAPIView[EventLog], _Logs):
         """Take in a file as a new event log; it is imported by a worker. Follow `state` until `ready`."""
         person = self.owner()
         check_size(request)
-        body = UploadBody(data=request.data)
-        body.is_valid(raise_exception=True)
-        told = body.validated_data
+        told = body_as(UploadBody, request)
         file = told["file"]
         _check_unit(person, told.get("business_unit", ""), told.get("region", ""))
         log = actions.receive(

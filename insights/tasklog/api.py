@@ -11,6 +11,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.bodies import body_as
 from insights.models import EventLog
 from insights.tasklog import actions, serializers
 from insights.tasklog.access import task_logs
@@ -53,9 +54,7 @@ class TaskLogList(ListAPIView[TaskLog], _TaskLogs):
         by = self.person()
         actions.require(by)
         check_size(request)
-        body = serializers.TaskLogBody(data=request.data)
-        body.is_valid(raise_exception=True)
-        told = body.validated_data
+        told = body_as(serializers.TaskLogBody, request)
         file = told["file"]
         log = actions.receive(
             file.chunks(1 << 20),
@@ -106,9 +105,7 @@ class Links(_TaskLogs):
     def post(self, request: Request, pk: int) -> Response:
         """Declare what an application is: an activity of an event log, a connection, or both."""
         log, by = self.found(pk), self.person()
-        body = serializers.LinkBody(data=request.data)
-        body.is_valid(raise_exception=True)
-        told = body.validated_data
+        told = body_as(serializers.LinkBody, request)
         if "connection" in told:
             log = actions.name_system(log, by=by, application=told["application"], connection=told["connection"])
         if "event_log" in told:
@@ -141,7 +138,6 @@ class Draft(GenericAPIView[Routine]):
     def post(self, request: Request, pk: int) -> Response:
         """Draft a playbook with the steps seen: off, not active. Doing it again returns the same."""
         routine = get_object_or_404(Routine.objects.filter(log__in=task_logs(request.user)), pk=pk)
-        body = serializers.DraftBody(data=request.data)
-        body.is_valid(raise_exception=True)
-        playbook = actions.draft(routine, by=cast(User, request.user), kind_code=body.validated_data["kind"])
+        kind = body_as(serializers.DraftBody, request)["kind"]
+        playbook = actions.draft(routine, by=cast(User, request.user), kind_code=kind)
         return Response(serializers.DraftedSerializer({"playbook": playbook.slug}).data, status=201)
