@@ -18,7 +18,8 @@ from connectors.simulator import history
 from connectors.simulator.catalogue import BUSINESS_UNIT
 from insights import actions
 from insights.detectors.actions import rehearse_now
-from insights.models import Detector, EventLog
+from insights.detectors.models import Detector
+from insights.models import EventLog
 from insights.states import LogState
 from playbooks.manifests import installer
 
