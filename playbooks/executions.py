@@ -191,5 +191,4 @@ def _question(
         requirements=needed,
         requested_by=actor,
         excluded=[actor],
-        because="; ".join(requirement.because for requirement in needed),
     )

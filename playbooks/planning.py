@@ -215,7 +215,8 @@ def _nothing_fits(incident: Incident, root_cause: RootCause | None) -> str:
         return "No cause was found that the evidence carries, so nothing is proposed. Look at the evidence and decide."
     known = PlaybookVersion.objects.filter(playbook__kind_code=incident.code, active=True).count()
     if not known:
-        return f"No playbook is active for “{incident.code}”. Mend it by hand, or activate a playbook for it."
+        name = incident.kind.label if incident.kind else incident.code
+        return f"No playbook is active for “{name}”. Mend it by hand, or activate a playbook for it."
     causes = definition_of(incident.kind).causes if incident.kind else []
     label = next((cause.label for cause in causes if cause.id == root_cause.cause), root_cause.cause)
     return f"{label}. No playbook mends that: nothing is changed without a person."

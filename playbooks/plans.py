@@ -39,7 +39,7 @@ def submit(plan: Plan, *, actor: str) -> PlanState:
     because = "; ".join(requirement.because for requirement in needed)
     with transaction.atomic():
         move_plan(plan, PlanState.ASKED, actor=actor, reason=because, asked_because=because)
-        approvals.ask(_question(plan, needed, because))
+        approvals.ask(_question(plan, needed))
     return PlanState.ASKED
 
 
@@ -133,7 +133,7 @@ def _related(plan: Plan) -> Decimal | None:
     return sum((other.amount for other in others if other.amount is not None), Decimal(0)) or None
 
 
-def _question(plan: Plan, needed: list[Requirement], because: str) -> approvals.Question:
+def _question(plan: Plan, needed: list[Requirement]) -> approvals.Question:
     incident = plan.incident
     return approvals.Question(
         subject="plan",
@@ -151,7 +151,6 @@ def _question(plan: Plan, needed: list[Requirement], because: str) -> approvals.
         requirements=needed,
         requested_by=plan.author,
         excluded=sorted({plan.author, *plan.edited_by, *policies.people_behind(plan)}),
-        because=because,
     )
 
 

@@ -165,6 +165,17 @@ def test_an_amount_without_a_currency_is_compared_with_nothing(world):
     assert plans.submit(plan, actor="system:loop") == PlanState.ASKED
 
 
+def test_each_rule_tells_its_reason_once(world):
+    make_mend()
+    for slug, role in (("eyes", "compliance"), ("tier", "approver")):
+        ApprovalRule.objects.create(slug=slug, label=slug.title(), role=role)
+
+    plans.submit(propose(diagnosed()), actor="system:loop")
+
+    parts = ApprovalRequest.objects.get().asked_because.split("; ")
+    assert sorted(part.split(":")[0] for part in parts) == ["Eyes", "Tier"]
+
+
 def test_what_cannot_be_undone_is_never_done_alone(world, monkeypatch):
     make_mend(**grant())
     operation = planning.registry.operation_of(Connection.objects.get(slug="fo"), "charge.update")
