@@ -1,6 +1,6 @@
 """Playbooks and policies, the plans made of them, and what came of each plan."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -174,6 +174,12 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def by_value(self) -> dict[str, Any]:
+        """Return what an approver reads of it, to be kept where it must still read the same in ten years."""
+        names = ("number", "title", "connection", "operation", "parameters", "predicted", "undo", "reversible")
+        return {name: getattr(self, name) for name in names}
 
 
 class Guardrail(models.Model):

@@ -159,19 +159,7 @@ def summary(plan: Plan) -> dict[str, Any]:
     return {
         "playbook": str(plan.playbook_version),
         "rationale": plan.rationale,
-        "steps": [
-            {
-                "number": step.number,
-                "title": step.title,
-                "connection": step.connection,
-                "operation": step.operation,
-                "parameters": step.parameters,
-                "predicted": step.predicted,
-                "undo": step.undo,
-                "reversible": step.reversible,
-            }
-            for step in plan.steps.all()
-        ],
+        "steps": [step.by_value for step in plan.steps.all()],
     }
 
 

@@ -49,22 +49,7 @@ class StepPreview:
 
 def previews_of(plan: Plan, labels: Mapping[str, str]) -> list[StepPreview]:
     """Return a plan's steps, with the system's labels in place of connection names."""
-    return [
-        _preview(
-            {
-                "number": step.number,
-                "title": step.title,
-                "connection": step.connection,
-                "operation": step.operation,
-                "parameters": step.parameters,
-                "predicted": step.predicted,
-                "undo": step.undo,
-                "reversible": step.reversible,
-            },
-            labels,
-        )
-        for step in plan.steps.all()
-    ]
+    return previews_in((step.by_value for step in plan.steps.all()), labels)
 
 
 def previews_in(steps: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> list[StepPreview]:

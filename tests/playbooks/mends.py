@@ -25,6 +25,7 @@ from playbooks.models import (
     StepRun,
     Verification,
 )
+from playbooks.plans import summary
 from playbooks.states import ExecutionState, PlanState, StepState
 
 TEXT = {
@@ -144,19 +145,6 @@ def _step(plan: Plan, number: int) -> Step:
 def ask(plan: Plan, **changes: Any) -> ApprovalRequest:
     """The question whether the plan may be carried out."""
     incident = plan.incident
-    steps = [
-        {
-            "number": step.number,
-            "title": step.title,
-            "connection": step.connection,
-            "operation": step.operation,
-            "parameters": step.parameters,
-            "predicted": step.predicted,
-            "undo": step.undo,
-            "reversible": step.reversible,
-        }
-        for step in plan.steps.all()
-    ]
     values: dict[str, Any] = {
         "subject": "plan",
         "subject_id": plan.pk,
@@ -166,7 +154,7 @@ def ask(plan: Plan, **changes: Any) -> ApprovalRequest:
         "requirements": [Requirement("credit-tier", 3, "approver", 1, "credit over € 500", 1440)],
         "requested_by": plan.author,
         "risk_tier": plan.risk_tier,
-        "summary": {"playbook": str(plan.playbook_version), "rationale": plan.rationale, "steps": steps},
+        "summary": summary(plan),
         "domain": incident.domain,
         "amount": plan.amount,
         "currency": plan.currency,
