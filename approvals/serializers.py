@@ -1,6 +1,6 @@
 """How requests for approval look on the wire, and what may be posted to them."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -8,6 +8,7 @@ from rest_framework import serializers
 from approvals.actions import COMMENT_LIMIT
 from approvals.models import ApprovalRequest, Decision
 from approvals.states import State
+from audit.asking import StrictBody
 
 MONEY = {
     "type": ["object", "null"],
@@ -74,24 +75,14 @@ class ApprovalDetailSerializer(ApprovalSerializer):
         return str(self.context.get("why_not", ""))
 
 
-class _Body(serializers.Serializer[Any]):
-    """No unknown fields: a misspelt ``digest`` must not pass for a missing one."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise serializers.ValidationError({name: ["This field is not known here."] for name in unknown})
-        return super().to_internal_value(data)
-
-
-class DecisionBody(_Body):
+class DecisionBody(StrictBody):
     """The digest that the approver saw, and what they say to it."""
 
     digest = serializers.CharField(max_length=64)
     comment = serializers.CharField(max_length=COMMENT_LIMIT, allow_blank=True, default="")
 
 
-class DelegationBody(_Body):
+class DelegationBody(StrictBody):
     """Who decides instead, and why."""
 
     to = serializers.CharField(max_length=150, help_text="Their username.")

@@ -12,6 +12,7 @@ from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.asking import Asked
 from audit.errors import IllegalMove, Invalid, NotAllowed
 from audit.history import changes_of
 from audit.preconditions import expected_version, with_etag
@@ -43,7 +44,7 @@ _ORDERING = OpenApiParameter(
 )
 
 
-class _Incidents(generics.GenericAPIView[Incident]):
+class _Incidents(Asked, generics.GenericAPIView[Incident]):
     """The incidents that the caller may see."""
 
     serializer_class: Any = IncidentDetailSerializer
@@ -62,11 +63,6 @@ class _Incidents(generics.GenericAPIView[Incident]):
         parts = parts_of(incident, self.request.user)
         body = IncidentDetailSerializer(incident, context={"parts": parts}).data
         return cast(Response, with_etag(Response(body), incident.row_version))
-
-    @property
-    def person(self) -> User:
-        """Return who is asking."""
-        return cast(User, self.request.user)
 
 
 class IncidentList(generics.ListAPIView[Incident], _Incidents):

@@ -1,8 +1,7 @@
 """Business entities for programs: what each system calls them, how they hang together, and what was decided."""
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
@@ -10,6 +9,7 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.asking import Asked
 from audit.errors import IllegalMove, Invalid
 from incidents import entities
 from incidents.entity_models import Alias, AliasDecision, Entity, Link
@@ -92,7 +92,7 @@ class EntityDetailSerializer(EntitySerializer):
         return SpokenSerializer(incidents_of(self.context["user"], [entity])[:MOST_INCIDENTS], many=True).data
 
 
-class _Entities(generics.GenericAPIView[Entity]):
+class _Entities(Asked, generics.GenericAPIView[Entity]):
     """The entities that the caller may see."""
 
     serializer_class: Any = EntitySerializer
@@ -104,11 +104,6 @@ class _Entities(generics.GenericAPIView[Entity]):
         if getattr(self, "swagger_fake_view", False):
             return Entity.objects.none()
         return seen_by(self.request.user)
-
-    @property
-    def person(self) -> User:
-        """Return who is asking."""
-        return cast(User, self.request.user)
 
     def answer(self, pk: int) -> Response:
         """Show the entity as it stands now."""

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.bodies import body_as
+from audit.asking import body_as
 from audit.preconditions import expected_version
 from incidents.models import Incident
 from playbooks import access, actions

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from audit.access import has_role
 from audit.actions import record
+from audit.asking import StrictBody
 from audit.errors import NotAllowed
 from audit.proofs import canonical, digest
 from connectors import registry
@@ -33,7 +34,7 @@ class MoneyBody(serializers.Serializer[Any]):
     currency = serializers.RegexField(r"^[A-Z]{3}$")
 
 
-class CheckBody(serializers.Serializer[Any]):
+class CheckBody(StrictBody):
     """What somebody is about to do."""
 
     system = serializers.RegexField(NAME, max_length=60, help_text="A connection, such as fo.")
@@ -43,12 +44,6 @@ class CheckBody(serializers.Serializer[Any]):
     actor = serializers.CharField(max_length=200, help_text="Who is about to do it.")
     parameters = serializers.DictField(required=False, help_text="The operation's own; default: the changes.")
     amount = MoneyBody(required=False, allow_null=True, help_text="What is at stake, if it is known.")
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise serializers.ValidationError({name: ["This field is not known here."] for name in unknown})
-        return super().to_internal_value(data)
 
     def validate_record(self, record: Any) -> dict[str, Any]:
         """Return the record's fields; a key alone becomes the field ``key``."""

@@ -9,7 +9,7 @@ from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.bodies import body_as
+from audit.asking import body_as
 from audit.errors import Invalid
 from audit.preconditions import expected_version, with_etag
 from insights.detectors import actions

@@ -11,7 +11,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.bodies import body_as
+from audit.asking import body_as
 from audit.errors import Invalid, NotAllowed
 from audit.models import BusinessUnit
 from audit.strictjson import StrictJSONParser

@@ -11,7 +11,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.bodies import body_as
+from audit.asking import body_as
 from insights.models import EventLog
 from insights.tasklog import actions, serializers
 from insights.tasklog.access import task_logs
