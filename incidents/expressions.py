@@ -143,6 +143,12 @@ class Expression:
 
 
 @lru_cache(maxsize=4096)
+def compiled(source: str) -> str:
+    """Return ``source`` as it is, once it has been compiled. Raises ``BadExpression``."""
+    compile_expression(source)
+    return source
+
+
 def compile_expression(source: str) -> Expression:
     """Compile ``source``. Raises ``BadExpression`` with the place: syntax, size, macros, unknown functions."""
     import cel

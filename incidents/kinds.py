@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from audit.prepared import fetch_all
 from audit.proofs import canonical
-from incidents.expressions import compile_expression, slots
+from incidents.expressions import compile_expression, compiled, slots
 from incidents.models import ExceptionKind
 from incidents.states import Severity
 
@@ -22,18 +22,13 @@ _DERIVED = re.compile(r"\bderived\.([A-Za-z_]\w*)")
 Place = tuple[str | int, ...]
 
 
-def _compiles(source: str) -> str:
-    compile_expression(source)
-    return source
-
-
 def _free(name: str) -> str:
     if name in RESERVED:
         raise PydanticCustomError("reserved", f"{name} has a meaning of its own; choose another name.")
     return name
 
 
-Cel = Annotated[str, AfterValidator(_compiles)]
+Cel = Annotated[str, AfterValidator(compiled)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$"), AfterValidator(_free)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 Operation = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$")]

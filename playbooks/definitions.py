@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from incidents.expressions import BadExpression, compile_expression, slots
+from incidents.expressions import BadExpression, compile_expression, compiled, slots
 
 MAX_STEPS = 20
 # What every plan knows, whatever its kind: the incident, its signals, what was derived, and the chosen slots.
@@ -19,21 +19,16 @@ class BadPlaybook(ValueError):
     """The text is well formed and cannot be meant."""
 
 
-def _compiled(source: str) -> str:
-    compile_expression(source)
-    return source
-
-
 def _argument(value: Any) -> Any:
     """Compile a text; numbers, yes and no, and nothing stand for themselves."""
     if isinstance(value, str):
-        return _compiled(value)
+        return compiled(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     raise BadPlaybook("An argument is an expression or a plain value; write lists and mappings as CEL.")
 
 
-Cel = Annotated[str, Field(min_length=1), AfterValidator(_compiled)]
+Cel = Annotated[str, Field(min_length=1), AfterValidator(compiled)]
 Argument = Annotated[Any, AfterValidator(_argument)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,59}$")]
@@ -84,7 +79,7 @@ class StepDefinition(_Text):
     title: Annotated[str, Field(min_length=1, max_length=200)]
     connection: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
     operation: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,99}$")]
-    when: Annotated[str, AfterValidator(lambda source: _compiled(source) if source else source)] = ""
+    when: Annotated[str, AfterValidator(lambda source: compiled(source) if source else source)] = ""
     arguments: dict[Name, Argument] = {}
 
 
