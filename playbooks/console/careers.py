@@ -1,7 +1,8 @@
 """How well a playbook has done: of the plans it carried out, how many were right at the first attempt."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from django.core.cache import cache
 from django.db.models import Count, Q, QuerySet
@@ -42,12 +43,7 @@ def career_of(playbook: Playbook) -> Career:
 
 def lately(playbook: Playbook) -> Career:
     """Return the career of one playbook, at most half a minute old: every page of an incident shows it."""
-    key = f"career:{playbook.pk}"
-    found: Career | None = cache.get(key)
-    if found is None:
-        found = career_of(playbook)
-        cache.set(key, found, FRESH_SECONDS)
-    return found
+    return cast(Career, cache.get_or_set(f"career:{playbook.pk}", partial(career_of, playbook), FRESH_SECONDS))
 
 
 def careers_of_versions(playbook: Playbook) -> dict[int, Career]:

@@ -1,7 +1,9 @@
 """The day in three figures, computed from rows: mended, right first time, how long it took."""
 
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
+from typing import cast
 
 from django.contrib.auth.models import User
 from django.core.cache import cache
@@ -27,12 +29,7 @@ class Day:
 
 def today(user: User) -> Day:
     """Return the figures of what ``user`` may see since midnight, at most half a minute old."""
-    key = f"figures:{user.pk}"
-    found: Day | None = cache.get(key)
-    if found is None:
-        found = _count(user)
-        cache.set(key, found, FRESH_SECONDS)
-    return found
+    return cast(Day, cache.get_or_set(f"figures:{user.pk}", partial(_count, user), FRESH_SECONDS))
 
 
 def _count(user: User) -> Day:
