@@ -19,30 +19,24 @@ from incidents.normal import NormalSignal
 _HITS = """(SELECT {list}({row}({place}, e.id, e.label, a.value, a.system, a.business_unit,
 EXISTS (SELECT 1 FROM incidents_entity o WHERE o.type = a.type AND o.key = a.name
 AND o.business_unit = a.business_unit)))
-FROM {asked} JOIN incidents_alias a ON a.resolves AND a.type = {at0} AND a.name = {at1}
+FROM {asked} JOIN incidents_alias a ON a.resolves AND a.type = q.value ->> 0 AND a.name = q.value ->> 1
 JOIN incidents_entity e ON e.id = a.entity_id
-WHERE NOT EXISTS (SELECT 1 FROM incidents_incident i WHERE i.fingerprint = {at2}
-AND (i.closed_at IS NULL OR COALESCE(i.resolved_at, i.closed_at) >= {at3})))"""
+WHERE NOT EXISTS (SELECT 1 FROM incidents_incident i WHERE i.fingerprint = q.value ->> 2
+AND (i.closed_at IS NULL OR COALESCE(i.resolved_at, i.closed_at) >= {moment})))"""
 HITS = {
     "postgresql": _HITS.format(
         list="json_agg",
         row="json_build_array",
         place="q.place - 1",
         asked="json_array_elements(%s::json) WITH ORDINALITY AS q(value, place)",
-        at0="q.value ->> 0",
-        at1="q.value ->> 1",
-        at2="q.value ->> 2",
-        at3="(q.value ->> 3)::timestamptz",
+        moment="(q.value ->> 3)::timestamptz",
     ),
     "sqlite": _HITS.format(
         list="json_group_array",
         row="json_array",
         place="q.key",
         asked="json_each(%s) AS q",
-        at0="json_extract(q.value, '$[0]')",
-        at1="json_extract(q.value, '$[1]')",
-        at2="json_extract(q.value, '$[2]')",
-        at3="json_extract(q.value, '$[3]')",
+        moment="q.value ->> 3",
     ),
 }
 

@@ -33,28 +33,24 @@ _WORDS = {
     # Nobody else writes meanwhile: what was not there before is fresh.
     "sqlite": {"least": "MIN", "greatest": "MAX", "fresh": "NULL"},
 }
+_NUMBERS = {"key": "CAST(value ->> 0 AS bigint)", "count": "CAST(value ->> 1 AS int)"}
 _COUNT = {
     "postgresql": _ADD.format(
         told="json_array_elements(%s::json)",
-        key="(value ->> 0)::bigint",
-        count="(value ->> 1)::int",
         first="(value ->> 2)::timestamptz",
         last="(value ->> 3)::timestamptz",
+        **_NUMBERS,
         **_WORDS["postgresql"],
     ),
     "sqlite": _ADD.format(
-        told="json_each(%s)",
-        key="json_extract(value, '$[0]')",
-        count="json_extract(value, '$[1]')",
-        first="json_extract(value, '$[2]')",
-        last="json_extract(value, '$[3]')",
-        **_WORDS["sqlite"],
+        told="json_each(%s)", first="value ->> 2", last="value ->> 3", **_NUMBERS, **_WORDS["sqlite"]
     ),
 }
 # The time, the signals that were taken in before, of each fingerprint the open incident with its place and the
 # latest, and what the names mean that the signals use.
 _LOOK = (
-    "SELECT {now}, (SELECT {list}(id) FROM incidents_signal WHERE (source, event_id) IN ({names})), "
+    "SELECT {now}, (SELECT {list}(id) FROM incidents_signal WHERE (source, event_id) IN "
+    "(SELECT value ->> 0, value ->> 1 FROM {names})), "
     "(SELECT {list}({array}(f.fingerprint, f.latest, f.open, f.unit, f.region)) FROM (SELECT fingerprint, "
     "MAX(id) AS latest, MAX(id) FILTER (WHERE closed_at IS NULL) AS open, "
     "MAX(business_unit) FILTER (WHERE closed_at IS NULL) AS unit, "
@@ -66,7 +62,7 @@ _LOOKS = {
         now="clock_timestamp()",
         list="json_agg",
         array="json_build_array",
-        names="SELECT value ->> 0, value ->> 1 FROM json_array_elements(%s::json)",
+        names="json_array_elements(%s::json)",
         among="= ANY(%s::text[])",
         hits=aliasing.HITS["postgresql"],
     ),
@@ -74,7 +70,7 @@ _LOOKS = {
         now="STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f', 'NOW')",
         list="json_group_array",
         array="json_array",
-        names="SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(%s)",
+        names="json_each(%s)",
         among="IN (SELECT value FROM json_each(%s))",
         hits=aliasing.HITS["sqlite"],
     ),
