@@ -28,7 +28,8 @@ SLA_STATE = Case(
     output_field=CharField(),
 )
 _TIMELY: dict[str, Q] = {
-    **{name: Q(sla_state=name) for name in ("breached", "warning", "ok", "none")},
+    **{name: Q(sla_state=name) for name in ("breached", "warning", "ok")},
+    "none": Q(sla__isnull=True),  # what the state says too, without working it out for each row
     "running": _RUNNING & Q(sla__isnull=False),
     "paused": Q(sla__paused_at__isnull=False, sla__stopped_at=None),
     "met": Q(sla__stopped_at__isnull=False) & ~Q(sla_state="breached"),

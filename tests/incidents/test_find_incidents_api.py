@@ -119,6 +119,18 @@ def test_by_how_its_clock_stands(api, operator):
     assert warned.pk in found(client, "sla=running")
 
 
+def test_by_having_no_clock(api, operator):
+    older, newer = make_some(2)
+    make_policy()
+    timed = make_incident(id="timed", entity_key="CIV-9", time=later(9))
+    client = api(operator)
+
+    assert found(client, "sla=none") == [newer.pk, older.pk]
+    assert found(client, "sla=none&ordering=-due") == [newer.pk, older.pk]
+    assert found(client, "sla=none,ok") == [timed.pk, newer.pk, older.pk]
+    assert found(client, "sla=ok") == [timed.pk]
+
+
 def test_by_words_in_the_title_the_entity_or_the_number(api, operator):
     make_kind()
     one, two = make_some(2)
