@@ -13,9 +13,9 @@ import waitress
 from celery.beat import Service
 from celery.worker import WorkController
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
 
 from config.celery import app
+from config.wsgi import application
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Embedded:
 
     def __init__(self, host: str, port: int) -> None:
         self.server = waitress.create_server(
-            get_wsgi_application(),
+            application,
             host=host,
             port=port,
             threads=settings.WEB_THREADS,

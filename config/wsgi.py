@@ -1,5 +1,6 @@
 """The WSGI entry point, for gunicorn and the embedded server."""
 
+import atexit
 import gc
 import os
 
@@ -12,4 +13,5 @@ application = get_wsgi_application()
 # What is loaded by now lives as long as the process. Looking through it for garbage again and again would cost a fifth
 # of the time that a batch of signals takes.
 gc.freeze()
+atexit.register(gc.unfreeze)  # libraries written in C report what is never given back
 gc.set_threshold(50_000, 20, 50)
