@@ -122,7 +122,7 @@ def _results(
 
 
 def _usual(log: EventLog, chosen: Scope) -> str:
-    """Return where a person looks first: by the first text of cases that has a few values, neither one nor thousands."""
+    """Return where a person looks first: by the first text of cases that has a few values, not one or thousands."""
     named = held(log, "case", "text")
     if not named:
         return "activity"
