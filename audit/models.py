@@ -102,6 +102,7 @@ class ApiToken(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "API token"
         ordering: ClassVar = ["-created_at"]
 
     def __str__(self) -> str:
