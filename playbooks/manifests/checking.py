@@ -11,7 +11,7 @@ from playbooks.manifests.loader import Document, Path, Problem, Unreadable, load
 
 LISTED = re.compile(r"; (?=[a-z_]+(?:\.\w+)*: )")
 STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-NAMES = ("slug", "username", "code", "name")
+NAMES = ("slug", "username", "code", "name", "playbook")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Checked:
 
     @property
     def name(self) -> str:
-        """Return what the document is called: its slug, username, code or name, and the subject where it has one."""
+        """Return what the document is called: its slug, username, code, name or playbook, and its subject."""
         value = self.document.value
         called = next((str(value[name]) for name in NAMES if name in value), "")
         return f"{called} {value.get('subject', '')}".strip()

@@ -1,6 +1,8 @@
 """The documents of this floor: playbooks, policies, schedules and the header of a pack."""
 
 import json
+from dataclasses import asdict
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from celery import current_app
@@ -8,10 +10,13 @@ from django.utils.module_loading import autodiscover_modules
 from django_celery_beat.models import PeriodicTask
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from audit.errors import Invalid
 from audit.manifests import Difference, Document, DocumentType, differences
 from incidents.expressions import compile_expression
-from playbooks import pack_actions
+from playbooks import holdout_actions, pack_actions
 from playbooks.definitions import PlaybookDefinition
+from playbooks.holdout_actions import Terms, terms_of
+from playbooks.holdout_models import LONGEST_DAYS, MOST_SHARE
 from playbooks.models import Playbook, Policy
 from playbooks.pack_actions import Header
 from playbooks.pack_models import Pack
@@ -117,6 +122,23 @@ class PolicyDocument(Body):
         }
 
 
+class HoldOutDocument(Body):
+    """What share of a playbook's mends is left to people by lot, and for how long; a share of 0 ends it."""
+
+    playbook: Slug
+    share: Annotated[int, Field(ge=0, le=MOST_SHARE)]
+    purpose: Annotated[str, Field(max_length=300)] = ""
+    days: Annotated[int, Field(ge=1, le=LONGEST_DAYS)] = 30
+    max_severity: Literal["critical", "high", "medium", "low"] = "medium"
+    max_amount: Annotated[Decimal | None, Field(ge=0, max_digits=18, decimal_places=2)] = None
+    currency: Annotated[str, Field(pattern=r"^([A-Z]{3})?$")] = ""
+
+    @property
+    def terms(self) -> Terms:
+        """Return what the trial is asked to be."""
+        return Terms(**self.model_dump(exclude={"kind", "playbook"}))
+
+
 class ScheduleDocument(Body):
     """A task that beat rings again and again."""
 
@@ -154,7 +176,7 @@ class PackDocument(Body):
 
 
 class SealedPack(PackDocument):
-    """A pack's header together with the digest of the files that were given with it."""
+    """A pack's header together with the digest of the files that were given of its folder."""
 
     digest: str = ""
 
@@ -211,6 +233,29 @@ def apply_policy(document: PolicyDocument, actor: str) -> bool:
     return pack_actions.save_policy(document.header, text=document.text, actor=actor, tests=tests)
 
 
+def plan_hold_out(document: HoldOutDocument) -> list[Difference]:
+    """Say what applying the document will change."""
+    playbook = Playbook.objects.filter(slug=document.playbook).first()
+    latest = playbook.hold_outs.first() if playbook is not None else None
+    # One that somebody stopped is not there any more; one whose time is over has been what it was asked to be.
+    stopped = latest is not None and holdout_actions.stopped_early(latest)
+    known = latest if latest is not None and not stopped else None
+    name, after = f"hold_out {document.playbook}", asdict(document.terms)
+    if document.share == 0:
+        runs = known is not None and known.ended_at is None
+        return differences(name, {"share": known.share if known and runs else 0}, {"share": 0})
+    return differences(name, asdict(terms_of(known)), after) if known else [Difference(name, "", None, after)]
+
+
+def apply_hold_out(document: HoldOutDocument, actor: str) -> bool:
+    """Begin, change or end the trial."""
+    playbook = Playbook.objects.filter(slug=document.playbook).first()
+    if playbook is None:
+        why = f"There is no playbook “{document.playbook}”. Apply it first, or in the same run."
+        raise Invalid(why, {"playbook": [why]})
+    return holdout_actions.configure(playbook, document.terms, actor=actor) is not None
+
+
 def plan_schedule(document: ScheduleDocument) -> list[Difference]:
     """Say what applying the document will change."""
     after = {
@@ -262,6 +307,7 @@ def apply_pack(document: SealedPack, actor: str) -> bool:
 DOCUMENTS: dict[str, DocumentType] = {
     "policy": DocumentType(PolicyDocument, 70, plan_policy, apply_policy),
     "playbook": DocumentType(PlaybookDocument, 80, plan_playbook, apply_playbook),
+    "hold_out": DocumentType(HoldOutDocument, 85, plan_hold_out, apply_hold_out),
     "schedule": DocumentType(ScheduleDocument, 90, plan_schedule, apply_schedule),
     "pack": DocumentType(PackDocument, 99, plan_pack, apply_pack),
 }

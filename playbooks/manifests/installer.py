@@ -1,9 +1,11 @@
 """Apply checked documents: all of them in one transaction, or none; twice is as good as once."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -97,20 +99,25 @@ def read(files: Iterable[Path]) -> tuple[list[Checked], list[Problem]]:
     types = document_types()
     checked: list[Checked] = []
     problems: list[Problem] = []
-    contents = hashlib.sha256()
+    folders: list[Path] = []
+    contents: defaultdict[Path, Any] = defaultdict(hashlib.sha256)
     for file in files:
         try:
             text = _text(file)
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem(str(file), 1, 1, "", f"The file cannot be read: {error}"))
             continue
-        contents.update(f"{file.name}\n{text}\n".encode())
+        contents[file.parent].update(f"{file.name}\n{text}\n".encode())
         found, wrong = check(text, str(file), types)
         checked += found
+        folders += [file.parent] * len(found)
         problems += wrong
     problems += repeated(checked)
-    digest = contents.hexdigest()
-    return [replace(part, model=documents.sealed(part.model, digest)) for part in checked], problems
+    sealed = [
+        replace(part, model=documents.sealed(part.model, contents[folder].hexdigest()))
+        for part, folder in zip(checked, folders, strict=True)
+    ]
+    return sealed, problems
 
 
 def _text(file: Path) -> str:

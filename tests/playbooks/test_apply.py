@@ -186,6 +186,15 @@ def test_the_pack_notes_what_its_files_were():
     assert len(pack.digest) == 64
 
 
+def test_a_pack_is_told_by_its_own_files_however_many_came_with_it():
+    install_everything()
+    together = dict(Pack.objects.values_list("slug", "digest"))
+
+    assert len(set(together.values())) == len(together) > 1
+    apply("--pack", "o2c")
+    assert dict(Pack.objects.values_list("slug", "digest")) == together
+
+
 # --- no playbook without a guard and an undo -----------------------------------------------------
 PLAYBOOK = """\
 kind: playbook
