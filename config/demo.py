@@ -19,7 +19,7 @@ from audit import people, tokens
 from audit.models import ApiToken
 from playbooks.manifests import installer
 
-PACKS = ("o2c", "p2p", "demo")
+PACKS = ("o2c", "p2p", "demo", "demo_trial")
 # Nothing was mended yet, and two processes start at once: here that is meant, and the ledger keeps why.
 BREADTH = "The demonstration shows order to cash and purchase to pay side by side, against a simulated enterprise."
 

@@ -13,7 +13,12 @@ from pydantic import ValidationError
 
 from audit.admin import AuditedAdmin, ReadOnlyAdmin, ReasonForm
 from incidents.models import ExceptionKind
-from playbooks import breadth, pack_actions, policy_actions
+from playbooks import (
+    breadth,
+    holdout_admin,  # noqa: F401 - shows its pages
+    pack_actions,
+    policy_actions,
+)
 from playbooks.definitions import PlaybookDefinition
 from playbooks.manifests import documents, installer
 from playbooks.models import DeadLetter, Execution, Plan, Playbook, PlaybookVersion, Policy, PolicyVersion

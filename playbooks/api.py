@@ -12,12 +12,13 @@ from rest_framework.views import APIView
 from audit.asking import body_as
 from audit.preconditions import expected_version
 from incidents.models import Incident
-from playbooks import access, actions
+from playbooks import access, actions, holdout_actions
 from playbooks.models import DeadLetter, Execution, Plan, PlaybookVersion
 from playbooks.serializers import (
     DeadLetterSerializer,
     EditSerializer,
     ExecutionSerializer,
+    HoldOutDrawSerializer,
     PlanSerializer,
     PlaybookSerializer,
     ReasonSerializer,
@@ -63,6 +64,18 @@ class Replan(APIView):
         body = {**body_as(ReasonSerializer, request), "if_version": expected_version(request, incident.row_version)}
         moved = actions.replan(incident, by=request.user, **body)  # type: ignore[arg-type]
         return Response({"id": moved.pk, "status": moved.status}, status=202)
+
+
+class LeaveHoldOut(APIView):
+    """Take an incident out of the comparison group of a hold-out."""
+
+    @extend_schema(request=ReasonSerializer, responses={202: HoldOutDrawSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Let the playbook work on it, for a reason; it counts as held out all the same. Honours ``If-Match``."""
+        incident = get_object_or_404(Incident.objects.visible_to(request.user), pk=pk)
+        body = {**body_as(ReasonSerializer, request), "if_version": expected_version(request, incident.row_version)}
+        drawn = holdout_actions.leave(incident, by=request.user, **body)  # type: ignore[arg-type]
+        return Response(HoldOutDrawSerializer(drawn).data, status=202)
 
 
 class ExecutionDetail(generics.RetrieveAPIView[Execution]):
@@ -143,5 +156,8 @@ class PlaybookList(generics.ListAPIView[PlaybookVersion]):
 
     def get_queryset(self) -> Any:
         return access.readable(
-            PlaybookVersion.objects.filter(active=True).select_related("playbook"), self.request.user
+            PlaybookVersion.objects.filter(active=True)
+            .select_related("playbook")
+            .prefetch_related("playbook__hold_outs"),
+            self.request.user,
         )

@@ -20,13 +20,13 @@ from approvals.models import ApprovalRequest
 from audit.clock import db_now
 from audit.errors import LostRace
 from connectors import retry
-from connectors.base import Blocked, ConnectorError
+from connectors.base import ConnectorError
 from incidents import evidence, leases, rootcause, triage
 from incidents.actions import move
 from incidents.leases import Lease, LeaseLost
 from incidents.models import Incident
 from incidents.states import MACHINE, Status
-from playbooks import endings, engine, executions, planning, plans, stumbles, verification
+from playbooks import endings, engine, executions, holdouts, planning, plans, stumbles, verification
 from playbooks.definitions import PlaybookDefinition
 from playbooks.engine import Ending
 from playbooks.models import Execution, Plan, StepRun, Verification
@@ -140,6 +140,10 @@ def _submit(incident: Incident, lease: Lease) -> Pause | None:
         return None
     state = PlanState(plan.state)
     if state is PlanState.DRAFT:
+        held_out = holdouts.keeps(plan)
+        if held_out is not None:
+            holdouts.leave_to_people(plan, held_out, actor=ACTOR)
+            return Pause()
         state = plans.submit(plan, actor=ACTOR)
     if state is PlanState.APPROVED:
         return _begin(incident, plan)
@@ -356,7 +360,7 @@ def _stumbled(incident: Incident, error: ConnectorError) -> Pause:
     """A record could not be read. Nothing was sent, so it is tried again for as long as it takes, ever more slowly."""
     count = stumbles.note(incident, str(error))
     advice = retry.decide(error, wrote=False, attempt=count, key=f"incident-{incident.pk}")
-    if error.retryable and not isinstance(error, Blocked):
+    if error.retryable:
         return Pause(advice.after_seconds if advice.after_seconds is not None else settings.RETRY_CAP_SECONDS)
     endings.leave_to_person(incident, f"{error} {advice.guidance}")
     return Pause()

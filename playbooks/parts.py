@@ -9,9 +9,10 @@ from approvals.api import part_for_incident
 from incidents import contributions
 from incidents.costs import costs_of
 from incidents.models import Incident
+from playbooks import holdouts
 from playbooks.api import EXECUTION_PARTS, PLAN_PARTS
 from playbooks.models import Execution
-from playbooks.serializers import ExecutionSerializer, PlanSerializer
+from playbooks.serializers import ExecutionSerializer, HoldOutDrawSerializer, PlanSerializer
 
 
 def plan_of(incident: Incident, user: Any) -> dict[str, Any] | None:
@@ -60,6 +61,12 @@ def costs_part(incident: Incident, user: Any) -> dict[str, Any] | None:
     return {"currency": incident.currency, "costs": shown}
 
 
+def hold_out_of(incident: Incident, user: Any) -> dict[str, Any] | None:
+    """Return the lot of an incident that took part in a hold-out."""
+    drawn = holdouts.standing(incident) or holdouts.draw_of(incident)
+    return None if drawn is None else dict(HoldOutDrawSerializer(drawn).data)
+
+
 def asked_of(user: Any) -> Q:
     """Return the condition on incidents that wait for a decision of ``user``."""
     return Q(pk__in=pending_for(user).values("incident_id"))
@@ -72,4 +79,5 @@ def register() -> None:
     contributions.contribute("execution", execution_of)
     contributions.contribute("outcome", outcome_of)
     contributions.contribute("costs", costs_part)
+    contributions.contribute("hold_out", hold_out_of)
     contributions.contribute_waiting("approvals", asked_of)

@@ -43,6 +43,12 @@ def submit(plan: Plan, *, actor: str) -> PlanState:
     return PlanState.ASKED
 
 
+def may_act_alone(plan: Plan) -> bool:
+    """Tell whether ``submit`` would let the plan be carried out without a person."""
+    definition = PlaybookDefinition.model_validate(plan.playbook_version.definition)
+    return not requirements(plan) and not _uncovered(plan, definition.autonomy)
+
+
 def requirements(plan: Plan) -> list[Requirement]:
     """Return who must agree: what the approval rules ask, and one approver for each policy that asks."""
     # Amounts that cannot be added up count as unknown: no threshold may be slipped under by mixing currencies.

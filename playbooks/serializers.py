@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from playbooks.holdout_models import HoldOut, HoldOutDraw
 from playbooks.models import (
     Attempt,
     DeadLetter,
@@ -271,6 +272,35 @@ class EditSerializer(serializers.Serializer[Any]):
     slots = serializers.DictField(required=False, default=dict)
 
 
+class HoldOutDrawSerializer(serializers.ModelSerializer[HoldOutDraw]):
+    """The lot of one incident: left to people, or to the playbook."""
+
+    playbook = serializers.CharField(source="hold_out.playbook.slug")
+    playbook_version = serializers.IntegerField(source="playbook_version.number")
+    hold_out = serializers.IntegerField(source="hold_out.number")
+    share = serializers.IntegerField(source="hold_out.share")
+    purpose = serializers.CharField(source="hold_out.purpose")
+    stands = serializers.BooleanField(help_text="Whether it is left to people still.")
+
+    class Meta:
+        model = HoldOutDraw
+        fields = (
+            *("playbook", "playbook_version", "hold_out", "share", "purpose", "held_out", "stands"),
+            *("drawn_at", "left_at", "left_by", "left_reason"),
+        )
+
+
+class HoldOutSerializer(serializers.ModelSerializer[HoldOut]):
+    """A trial: the share of a playbook's mends that is left to people by lot."""
+
+    class Meta:
+        model = HoldOut
+        fields = (
+            *("number", "share", "purpose", "days", "max_severity", "max_amount", "currency"),
+            *("begun_at", "ends_at", "ended_at"),
+        )
+
+
 class PlaybookSerializer(serializers.ModelSerializer[PlaybookVersion]):
     """The active version of a playbook."""
 
@@ -279,7 +309,17 @@ class PlaybookSerializer(serializers.ModelSerializer[PlaybookVersion]):
     exception = serializers.CharField(source="playbook.kind_code")
     enabled = serializers.BooleanField(source="playbook.enabled")
     version = serializers.IntegerField(source="number")
+    hold_out = serializers.SerializerMethodField()
 
     class Meta:
         model = PlaybookVersion
-        fields = ("slug", "label", "exception", "enabled", "version", "digest", "definition", "author", "created_at")
+        fields = (
+            *("slug", "label", "exception", "enabled", "version", "digest", "definition", "author", "created_at"),
+            "hold_out",
+        )
+
+    @extend_schema_field(HoldOutSerializer(allow_null=True))
+    def get_hold_out(self, version: PlaybookVersion) -> dict[str, Any] | None:
+        """Return the trial that runs."""
+        trial = next((one for one in version.playbook.hold_outs.all() if one.ended_at is None), None)
+        return None if trial is None else dict(HoldOutSerializer(trial).data)

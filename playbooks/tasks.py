@@ -12,7 +12,7 @@ from audit.slots import take_slot
 from incidents import bells, leases
 from incidents.models import Incident
 from incidents.signals import incident_due
-from playbooks import actions, endings, loop
+from playbooks import actions, endings, holdout_actions, loop
 
 
 @shared_task(queue="loop", name="playbooks.advance")
@@ -49,6 +49,15 @@ def expire_unused(**_: object) -> int:
         return 0
     with coming_from(Source("task")):
         return endings.expire_unused()
+
+
+@shared_task(queue="sweeps", name="playbooks.end_hold_outs")
+def end_hold_outs(**_: object) -> int:
+    """End the hold-outs whose time is over, so that the ledger tells their keys."""
+    if not take_slot("playbooks.end_hold_outs", 300):
+        return 0
+    with coming_from(Source("task")):
+        return holdout_actions.end_due()
 
 
 def ring_bell(incident_id: int) -> None:

@@ -10,6 +10,7 @@ api_urlpatterns: list[URLPattern] = [
     path("plans/<int:pk>/", api.PlanDetail.as_view(), name="api-plan"),
     path("plans/<int:pk>/edit/", api.PlanEdit.as_view(), name="api-plan-edit"),
     path("incidents/<int:pk>/replan/", api.Replan.as_view(), name="api-incident-replan"),
+    path("incidents/<int:pk>/leave-hold-out/", api.LeaveHoldOut.as_view(), name="api-incident-leave-hold-out"),
     path("executions/<int:pk>/", api.ExecutionDetail.as_view(), name="api-execution"),
     path("executions/<int:pk>/rollback/", api.Rollback.as_view(), name="api-execution-rollback"),
     path("executions/<int:pk>/cancel/", api.Cancel.as_view(), name="api-execution-cancel"),

@@ -2,8 +2,8 @@
 
 A case is touched where an incident is about the entity that is the case: the incident's key is the case's id. Compared
 are cases with the same kind of exception: those whose incident was opened before the version first mended anything,
-and those that the version mended. Nothing was held out, so that every difference may also come from the season or the
-mix of cases; ``LABEL`` says so wherever it is shown.
+and those that the version mended. Nobody drew lots for it, so that every difference may also come from the season or
+the mix of cases; ``LABEL`` says so wherever it is shown. Where a hold-out ran, ``insights.kpis.holdouts`` knows better.
 """
 
 import math
@@ -17,12 +17,12 @@ from audit.access import Person
 from audit.clock import db_now
 from incidents.models import Incident
 from incidents.states import Status
-from insights import storage
-from insights.engines import Answer, Value, engine_for
+from insights.engines import Answer, Value
 from insights.kpis import cells, intervals
 from insights.kpis.intervals import FEWEST, Difference, Moments
 from insights.kpis.models import Finding
 from insights.kpis.periods import Period
+from insights.mining.asking import of_tables
 from insights.models import EventLog
 from insights.states import LogState
 from playbooks.models import Execution, PlaybookVersion
@@ -101,6 +101,12 @@ def versions_at_work(user: Person | None = None) -> list[tuple[PlaybookVersion, 
     return [(one, first[one.pk]) for one in found.order_by("playbook__slug", "number")]
 
 
+def comparisons(log: EventLog, user: Person) -> list["Feedback"]:
+    """Return what each version that has mended a case of ``log`` changed in it, as far as ``user`` may see it."""
+    compared = [compare(log, version, begun, user) for version, begun in versions_at_work(user)]
+    return [one for one in compared if one.throughput.n_after]
+
+
 def compare(log: EventLog, version: PlaybookVersion, begun: datetime, user: Person | None = None) -> Feedback:
     """Return what a version changed in the cases of ``log`` that it touched, with intervals."""
     incidents = Incident.objects.visible_to(user) if user is not None else Incident.objects.all()
@@ -108,6 +114,8 @@ def compare(log: EventLog, version: PlaybookVersion, begun: datetime, user: Pers
     before = alike.filter(opened_at__lt=begun).exclude(status=Status.DISMISSED)
     mended = _mends().filter(plan__playbook_version=version).values("incident")
     after = alike.filter(opened_at__gte=begun, status=Status.RESOLVED, pk__in=mended)
+    # Who was held out first has waited for it: that is no effect of the playbook.
+    after = after.exclude(hold_out_draws__held_out=True)
     keys = [list(rows.order_by("-id").values_list("entity_key", flat=True)[:MOST]) for rows in (before, after)]
     # A case with an incident on both sides would be compared with itself.
     earlier, later = ({one.case_id: one for one in touched(log, part)} for part in keys)
@@ -250,7 +258,7 @@ def _times(found: Difference) -> float:
 
 
 def _ask(log: EventLog, sql: str, parameters: Sequence[Value] = ()) -> Answer:
-    return engine_for().ask({name: storage.table(log, name) for name in storage.TABLES}, sql, parameters)
+    return of_tables(log, sql, parameters)
 
 
 def _chunks(keys: Sequence[str]) -> Iterator[list[Value]]:

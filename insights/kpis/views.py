@@ -1,7 +1,7 @@
 """The page of value, the rows behind each figure, the rollout checklist, and what is done about spikes and findings."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -14,16 +14,17 @@ from audit.exports import cell
 from audit.pages import answers_refusals, page_of, person
 from incidents.models import ExceptionKind
 from insights.detectors.links import link_to_playbook
-from insights.kpis import actions, feedback, periods
+from insights.kpis import actions, feedback, holdouts, periods
 from insights.kpis.answers import Answer, answer
 from insights.kpis.cells import BY
 from insights.kpis.checklist import checklist as stages_of
 from insights.kpis.dashboard import PERIODS, dashboard, details, period_of
-from insights.kpis.definitions import DEFINITIONS
+from insights.kpis.definitions import DEFINITIONS, USE
 from insights.kpis.measures import Measure
 from insights.kpis.models import Finding
 from insights.kpis.periods import Period
 from insights.kpis.rows import rows_of
+from insights.kpis.used import use_measures
 from insights.mining.asking import require_ready
 from insights.models import EventLog
 
@@ -50,7 +51,13 @@ def value(request: HttpRequest) -> HttpResponse:
     """Show how well it goes and what it is worth."""
     period, days = period_of(request.GET)
     shown = dashboard(person(request), period)
-    context = {"board": shown, "days": days, "periods": PERIODS, "tab": "value", "definitions": DEFINITIONS.values()}
+    context = {
+        "board": shown,
+        "days": days,
+        "periods": PERIODS,
+        "tab": "value",
+        "definitions": (*DEFINITIONS.values(), *USE.values()),
+    }
     if not shown.empty:
         context |= details(person(request), period)
     return render(request, "insights/kpis.html", context)
@@ -61,10 +68,10 @@ def value(request: HttpRequest) -> HttpResponse:
 @answers_refusals
 def rows(request: HttpRequest, name: str) -> HttpResponse:
     """List the rows behind a measure."""
-    if name not in DEFINITIONS:
+    if name not in DEFINITIONS and name not in USE:
         raise Http404("There is no such measure.")
     period = _period(request)
-    params = {key: request.GET[key] for key in BY if key in request.GET}
+    params = {key: request.GET[key] for key in (*BY, "connection", "operation") if key in request.GET}
     try:
         found = rows_of(person(request), period, name, params)
     except Invalid as invalid:
@@ -88,7 +95,8 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
     by = request.GET.get("by", "week")
     if by not in BY:
         raise Http404("There is no such way to part the figures.")
-    lines = _csv(answer(person(request), _period(request), by))
+    period = _period(request)
+    lines = _csv(answer(person(request), period, by), use_measures(person(request), period))
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="measures.csv"'
     return response
@@ -112,15 +120,24 @@ def before_and_after(request: HttpRequest, pk: int) -> HttpResponse:
     log = get_object_or_404(EventLog.objects.visible_to(request.user), pk=pk)
     require_ready(log)
     reader = person(request)
-    compared = [feedback.compare(log, version, begun, reader) for version, begun in feedback.versions_at_work(reader)]
     context = {
         "log": log,
-        "compared": [one for one in compared if one.throughput.n_after],
+        "compared": feedback.comparisons(log, reader),
+        "trials": holdouts.by_log(log, reader),
+        "stronger": holdouts.LABEL,
         "variants": feedback.coverage_by_variant(log, reader, periods.latest(365)),
         "label": feedback.LABEL,
         "tab": "value",
     }
     return render(request, "insights/kpis_feedback.html", context)
+
+
+@require_safe
+@login_required
+def hold_outs(request: HttpRequest) -> HttpResponse:
+    """Show what each playbook brings by its hold-outs, from the incidents that were drawn."""
+    context = {"trials": holdouts.trials(person(request)), "stronger": holdouts.LABEL, "tab": "value"}
+    return render(request, "insights/hold_outs.html", context)
 
 
 @require_POST
@@ -171,13 +188,19 @@ class _Echo:
         return line
 
 
-def _csv(found: Answer) -> Iterator[str]:
+def _csv(found: Answer, used: Iterable[Measure]) -> Iterator[str]:
     writer = csv.writer(_Echo())
     yield writer.writerow(COLUMNS)
     for key, measures in [("", (*found.first, *found.money)), *((one.key, one.first) for one in found.groups)]:
         by = found.by if measures is not found.first and key else ""
         for measure in (*measures, *(part for one in measures for part in one.parts)):
             yield writer.writerow([cell(part) for part in _line(found, by, key, measure)])
+    for measure in used:
+        # What is used is used of a connection, or as an operation of one.
+        place = [str(measure.data[name]) for name in ("connection", "operation") if name in measure.data]
+        for part in (measure, *measure.parts):
+            line = _line(found, "operation" if len(place) > 1 else "connection", ":".join(place), part)
+            yield writer.writerow([cell(one) for one in line])
 
 
 def _line(found: Answer, by: str, key: str, measure: Measure) -> list[object]:

@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 
 from incidents.models import Incident
+from insights.kpis.holdouts import Contrast
 from insights.kpis.intervals import Difference
 from playbooks.templatetags.goldseam import THIN, span_text
 
@@ -60,6 +61,11 @@ def counted_as(row: Any, word: str) -> str:
         return span_text((row.closed_at - row.opened_at).total_seconds())
     if word == "state":
         return "right at the first attempt" if row.first_attempt_verified else f"{row.state}, not at the first attempt"
+    if word == "run_time":
+        return f"slowest step {short_time(row.run_time)}"
+    if word in ("calls", "tokens"):
+        count = getattr(row, word)
+        return f"{count:,} {word if count != 1 else word[:-1]}"
     said = getattr(row, word)
     return _WORDS.get(said, str(said))
 
@@ -72,6 +78,53 @@ def difference(found: Difference, unit: str) -> str:
     low, high = (_signed(end, unit) for end in found.interval)
     verdict = {"less": "less", "more": "more", "no_effect": "no effect shown"}[found.verdict]
     return f"{_signed(found.before, unit)[1:]} → {_signed(found.after, unit)[1:]}: {verdict} ({low} to {high})"
+
+
+_MEASURES = {
+    "time_open": "Time open",
+    "came_back": "Came back",
+    "exposure": "Money at risk × days open",
+    "throughput": "Time of a case",
+    "rework": "Repeated steps a case",
+    "leakage": "Time over target",
+}
+
+
+@register.filter
+def measured(one: Contrast) -> str:
+    """Name a measure of a hold-out."""
+    return _MEASURES[one.name]
+
+
+@register.filter
+def figure_of(value: float | None, one: Contrast) -> str:
+    """Write the mean or share of one group."""
+    return "–" if value is None else _written(value, one)
+
+
+@register.filter
+def contrasted(one: Contrast) -> str:
+    """Say what the difference is, or how many more records it takes."""
+    found = one.found
+    if found.interval is None or found.value is None:
+        out, handled = one.more_needed
+        lacking = [f"{n} more {word}" for n, word in ((out, "held out"), (handled, "handled")) if n]
+        return f"too few to say: {' and '.join(lacking)} needed"
+    low, high = found.interval
+    verdict = {"less": "less", "more": "more", "no_effect": "no effect shown"}[found.verdict]
+    return f"{_with_sign(found.value, one)}: {verdict} ({_with_sign(low, one)} to {_with_sign(high, one)})"
+
+
+def _with_sign(value: float, one: Contrast) -> str:
+    return f"{'−' if value < 0 else '+'}{_written(abs(value), one)}"
+
+
+def _written(value: float, one: Contrast) -> str:
+    if one.unit == "time":
+        return span_text(value)
+    if one.unit == "share":
+        return f"{value * 100:.1f}{THIN}%"
+    return f"{value:,.2f}{THIN}{one.currency}" if one.unit == "money_days" else f"{value:.2f}"
 
 
 def _signed(value: float, unit: str) -> str:

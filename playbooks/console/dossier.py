@@ -21,12 +21,15 @@ from incidents.costs import Cost, costs_of
 from incidents.kinds import definition_of
 from incidents.models import Citation, Comment, Escalation, Evidence, Incident, Merge, RootCause, SlaClock, Statement
 from incidents.states import MACHINE
+from playbooks import holdouts
 from playbooks.console.careers import Career, lately
 from playbooks.console.offers import Offers, offers_to
 from playbooks.console.previews import StepPreview, labels_of, previews_of, value_of
 from playbooks.console.seam import Course, Stage, stages
 from playbooks.console.story import Event, story_of
+from playbooks.holdout_models import HoldOutDraw
 from playbooks.models import Attempt, DeadLetter, Execution, Guardrail, Plan, Step, StepRun, Verification
+from playbooks.states import PlanState
 
 MOST_EVIDENCE = 60
 _OF_PLANS = (
@@ -161,6 +164,12 @@ class Dossier:
         """What people call the cause that holds."""
         cause = self.root_cause
         return self._cause_labels.get(cause.cause, cause.cause) if cause else ""
+
+    @cached_property
+    def held_out(self) -> HoldOutDraw | None:
+        """The lot that leaves it to people; its plan was taken back then, so that other pages need not ask."""
+        withdrawn = self.plan is not None and self.plan.state == PlanState.VOID
+        return holdouts.standing(self.incident) if withdrawn else None
 
     @cached_property
     def plan(self) -> Plan | None:
@@ -298,7 +307,8 @@ class Dossier:
     @cached_property
     def offers(self) -> Offers:
         """What the reader may do now."""
-        return offers_to(self.reader, self.course, letters=self.letters, acknowledged=not self._unanswered)
+        held_out, seen = self.held_out is not None, not self._unanswered
+        return offers_to(self.reader, self.course, letters=self.letters, acknowledged=seen, held_out=held_out)
 
     @property
     def _unanswered(self) -> bool:

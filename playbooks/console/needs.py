@@ -14,6 +14,7 @@ from audit.access import has_role, roles_of
 from incidents.models import Escalation, Incident, SlaClock
 from incidents.states import CLOSED, SEVERITY_ORDER, Severity, Status
 from playbooks.console.seam import progress
+from playbooks.holdout_models import HoldOutDraw
 from playbooks.models import DeadLetter, Execution, Verification
 from playbooks.states import ExecutionState
 
@@ -136,6 +137,8 @@ def _stuck(user: User, visible: "QuerySet[Incident]") -> list[Incident]:
         *resting.filter(assignee__isnull=True).values_list("pk", flat=True)[: LIMIT + 1],
     }
     mine = visible.filter(Q(assignee=user) | Q(assignee__isnull=True), pk__in=ids).select_related("sla")
+    held_out = HoldOutDraw.objects.filter(incident=OuterRef("pk"), held_out=True, left_at=None)
+    mine = mine.annotate(held_out=Exists(held_out))
     return list(mine.only(*COLUMNS).order_by("severity_rank", "-id")[: LIMIT + 1])
 
 
@@ -155,7 +158,8 @@ def _needing_a_person(user: User, visible: "QuerySet[Incident]") -> Iterator[Nee
 
 def _word_for(incident: Incident, letter: DeadLetter | None) -> Word:
     if letter is None:
-        return Word("needs_operator", "Needs a person", incident.status_reason, "Look")
+        why = "Held out" if getattr(incident, "held_out", False) else "Needs a person"
+        return Word("needs_operator", why, incident.status_reason, "Look")
     if getattr(letter, "differs", False):
         return Word("mismatch", "Read-back differs", letter.error, "Compare")
     return Word("failed", "Dead letter", letter.guidance or letter.error, "Fix")

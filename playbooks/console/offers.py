@@ -28,6 +28,7 @@ class Offers:
     why_not: str = ""  # why they may not decide what waits for a decision
     edit: bool = False
     replan: bool = False
+    leave_hold_out: bool = False
     take_over: bool = False
     cancel: bool = False
     undo: bool = False
@@ -44,7 +45,9 @@ class Offers:
     acknowledge: bool = False
 
 
-def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowledged: bool) -> Offers:
+def offers_to(
+    user: User, course: Course, *, letters: list[DeadLetter], acknowledged: bool, held_out: bool = False
+) -> Offers:
     """Return what ``user`` may do with the incident of ``course``."""
     status = course.status
     mender = has_role(user, *MENDERS)
@@ -55,6 +58,7 @@ def offers_to(user: User, course: Course, *, letters: list[DeadLetter], acknowle
         why_not=refusal,
         edit=mender and status in EDITABLE and course.plan is not None and course.plan.state in LIVE,
         replan=mender and status in REPLANNABLE,
+        leave_hold_out=mender and held_out and status not in CLOSED,
         take_over=mender and status not in BUSY and status not in CLOSED and not _theirs_already(user, course),
         cancel=mender and _cancellable(course),
         undo=undo,

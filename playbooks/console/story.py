@@ -17,6 +17,7 @@ MOST_SIGNALS = 20
 _SILENT = (
     *("incident.assessed", "incident.cause_found", "incident.completed", "incident.verifying"),
     *("incident.awaiting_approval", "evidence.collected", "plan.asked", "plan.proposed", "plan.executed"),
+    "hold_out.handled",
     *("execution.begun", "execution.running", "execution.verified", "effect.intent", "effect.done"),
 )
 # Told by another line of the same moment, whoever did it.
@@ -35,6 +36,8 @@ _WORDS = {
     "incident.needs_operator": "Handed to a person",
     "approval.asked": "Approval asked",
     "approval.decided": "A decision was given",
+    "hold_out.held": "Drawn for the comparison group: left to people",
+    "hold_out.left": "Taken out of the comparison group",
     "rollback.requested": "Undo requested",
     "dead_letter.put": "Set aside as a dead letter",
 }

@@ -18,7 +18,7 @@ from audit.pages import answers_refusals, came_from, cleaned, person
 from incidents import actions as backbone
 from incidents.evidence import facts
 from incidents.models import Incident, Merge
-from playbooks import access, actions, chooser, planning
+from playbooks import access, actions, chooser, holdout_actions, planning
 from playbooks.forms import (
     Assignment,
     CommentText,
@@ -80,6 +80,11 @@ ACTS = {
         MaybeReason,
         lambda one, by, given: actions.take_over(one, by=by, reason=given["reason"]),
         "It is yours; the loop has stopped.",
+    ),
+    "leave-hold-out": Act(
+        Reason,
+        lambda one, by, given: holdout_actions.leave(one, by=by, reason=given["reason"]),
+        "It is out of the comparison group; the playbook works on it.",
     ),
 }
 

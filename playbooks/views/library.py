@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from audit.pages import person
 from incidents.models import ExceptionKind
+from playbooks import holdouts
 from playbooks.access import readable
 from playbooks.console.careers import Career, career_of, careers, careers_of_versions
 from playbooks.console.previews import labels_of
@@ -70,6 +71,7 @@ def playbook(request: HttpRequest, slug: str) -> HttpResponse:
     definition = _definition(shown) if shown else None
     steps = definition.steps if definition else []
     counted = careers_of_versions(row)
+    trial = holdouts.running(row)
     context = {
         "playbook": row,
         "kind": ExceptionKind.objects.filter(code=row.kind_code).first(),
@@ -78,6 +80,8 @@ def playbook(request: HttpRequest, slug: str) -> HttpResponse:
         "labels": labels_of(step.connection for step in steps),
         "versions": [(one, counted.get(one.number, Career())) for one in versions],
         "career": career_of(row),
+        "hold_out": trial,
+        "lots": holdouts.lots_of(trial) if trial else None,
         "policies": _policies_for({f"{step.connection}:{step.operation}" for step in steps}),
     }
     return render(request, "playbooks/playbook.html", context)
