@@ -2,7 +2,8 @@
 
 from typing import Any, TypeVar
 
-from django.db.models import Count, Exists, F, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, CharField, Count, Exists, F, Model, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce, Greatest, TruncDate
 
 from approvals.seats import visible_to as visible_approvals
@@ -50,6 +51,12 @@ def _latest(rows: "QuerySet[Any]", order: str, column: str) -> Subquery:
 _CHANGED = Greatest(
     Coalesce(_latest(Incident.history.filter(id=OuterRef("pk")), "-history_id", "history_date"), F("opened_at")),
     Coalesce(_latest(Signal.objects.filter(incident=OuterRef("pk")), "-pk", "received_at"), F("opened_at")),
+)
+# Another call's arguments may have a member of that name: it is not told.
+_MODEL = Case(
+    When(direction="model", then=Coalesce(KeyTextTransform("model", "arguments"), Value(""))),
+    default=Value(""),
+    output_field=CharField(),
 )
 
 INCIDENTS = EntitySet(
@@ -263,6 +270,7 @@ CALLS = EntitySet(
         Column("incident", INT, "", "incident_id", nullable=True),
         Column("operation", STRING),
         Column("direction", STRING),
+        Column("model", STRING, "The model that was asked; empty for other calls.", _MODEL),
         Column("actor", STRING),
         Column("outcome", STRING),
         Column("status", INT, nullable=True),

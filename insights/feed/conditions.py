@@ -19,16 +19,15 @@ from django.db.models.functions import (
     ExtractYear,
     Left,
     Length,
-    Lower,
     Right,
     StrIndex,
     Trim,
     TruncDate,
-    Upper,
 )
 
 from insights.feed import edm
 from insights.feed.edm import EdmType
+from insights.feed.folding import Lower, Upper
 from insights.feed.sets import Property
 from insights.feed.syntax import Among, Compare, Field, Function, Joined, Match, Node, Not
 from insights.feed.words import Literal

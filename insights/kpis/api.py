@@ -13,6 +13,7 @@ from insights.kpis import periods
 from insights.kpis.answers import answer
 from insights.kpis.cells import BY
 from insights.kpis.serializers import KpisSerializer, body_of
+from insights.kpis.used import use_measures
 
 _MOMENT: dict[str, Any] = {"type": OpenApiTypes.STR, "location": OpenApiParameter.QUERY}
 
@@ -36,4 +37,6 @@ class Kpis(APIView):
         by = request.query_params.get("by", "")
         if by and by not in BY:
             raise Invalid(f"There is no way to part by {by[:40]}.", {"by": [f"One of {', '.join(BY)}."]})
-        return Response(KpisSerializer(body_of(answer(request.user, periods.parse(request.query_params), by))).data)
+        period = periods.parse(request.query_params)
+        body = body_of(answer(request.user, period, by), use_measures(request.user, period))
+        return Response(KpisSerializer(body).data)

@@ -68,8 +68,10 @@ DEFINITIONS: dict[str, Definition] = {
             "share",
             "By how much the cost to serve is lower than if everything had been done by hand: 1 − (people's "
             "minutes × hourly rate + tokens × price) ÷ (minutes by hand × hourly rate). Minutes, rate and price "
-            "are stated assumptions; which incident took which path is counted from rows. The interval draws the "
-            "incidents anew 2,000 times. Of a part of the rows each incident bears the same share of the tokens.",
+            "are stated assumptions; which incident took which path is counted from rows. Counted: the incidents "
+            "of the coverage, without those for which minutes or rate are not stated; the tokens of the days "
+            "(UTC) that the period touches. The interval draws the incidents anew 2,000 times. Of a part of the "
+            "rows each incident bears the same share of the tokens.",
         ),
         Definition(
             "revenue_protected",
@@ -83,7 +85,9 @@ DEFINITIONS: dict[str, Definition] = {
             "duplicate_invoices",
             "Duplicate invoices",
             "money",
-            "Of the duplicate invoices found in the period (opened; dismissed and folded ones left out). "
+            "Of the duplicate invoices found in the period (opened; dismissed and folded ones left out) the "
+            "amount that was prevented or recovered: the revenue at risk, or what the signals say where that is "
+            "not known; each currency by itself. "
             "Prevented: mended, and nothing had been paid on it when it was found: the customer still owed all of "
             "it, or the vendor's invoice was not approved yet. Recovered: mended after money had moved, or where "
             "the record does not tell. Missed: the mend was rolled back, or it is open and past its time. Open: "
@@ -108,8 +112,40 @@ DEFINITIONS: dict[str, Definition] = {
             "cost_to_serve",
             "Cost to serve an incident",
             "money",
-            "People's minutes × hourly rate + tokens × price, divided by the incidents counted for the coverage. "
-            "Rests on the same assumptions as the saving.",
+            "People's minutes × hourly rate + tokens × price, divided by the incidents counted for the saving. "
+            "Rests on the same assumptions.",
+            more_is_better=False,
+        ),
+    )
+}
+# What is told of each connection, model or operation by itself, beside the measures of incidents and changes.
+USE: dict[str, Definition] = {
+    one.name: one
+    for one in (
+        Definition(
+            "connector_calls",
+            "Calls to other systems",
+            "count",
+            "Calls of each connection on the days (UTC) that the period touches, whatever came of them; one that "
+            "took several requests counts once. Failed: all that were not answered with a yes. Calls for no "
+            "incident count only for those who see every unit. Counted a few minutes behind.",
+            more_is_better=None,
+        ),
+        Definition(
+            "token_cost",
+            "Cost of models",
+            "money",
+            "Tokens that each connection used on the days (UTC) that the period touches × the stated price of a "
+            "million. Counted like the calls. Where no price is stated there are tokens and no amount.",
+            more_is_better=False,
+        ),
+        Definition(
+            "run_times",
+            "How long steps take",
+            "seconds",
+            "Seconds from the moment a step's intent was entered to the target's yes, by operation: half of the "
+            "steps (p50) and 95 in a hundred (p95) took no longer; by nearest rank, so that each is a time that "
+            "was measured. Counted: steps, forward and back, that got a yes, of executions begun in the period.",
             more_is_better=False,
         ),
     )

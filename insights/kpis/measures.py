@@ -11,7 +11,7 @@ from django.core.cache import cache
 from audit.access import Person, roles_of
 from insights.kpis import cells, intervals
 from insights.kpis.cells import Cell, Cells, Change
-from insights.kpis.definitions import DEFINITIONS, Definition
+from insights.kpis.definitions import DEFINITIONS, USE, Definition
 from insights.kpis.intervals import Interval, Moments
 from insights.kpis.periods import Period
 
@@ -37,7 +37,8 @@ class Measure:
     @property
     def definition(self) -> Definition:
         """What it means; a part is defined with its whole."""
-        return DEFINITIONS[self.name.partition(".")[0]]
+        name = self.name.partition(".")[0]
+        return USE[name] if name in USE else DEFINITIONS[name]
 
     def part(self, name: str) -> "Measure":
         """Return the part of that name. Raises ``StopIteration`` for none."""

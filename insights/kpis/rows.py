@@ -12,8 +12,8 @@ from audit.errors import Invalid
 from incidents.filters import SLA_STATE
 from incidents.models import Incident
 from incidents.states import Status
-from insights.kpis import cells, worth
-from insights.kpis.definitions import DEFINITIONS, Definition
+from insights.kpis import cells, used, worth
+from insights.kpis.definitions import DEFINITIONS, USE, Definition
 from insights.kpis.periods import Period, monday, week_number
 
 _CLOSED = (Status.RESOLVED, Status.ROLLED_BACK)
@@ -31,8 +31,12 @@ class Rows:
 
 def rows_of(user: Person, period: Period, name: str, params: Mapping[str, str]) -> Rows:
     """Return the rows behind a measure, narrowed as its parts are. Raises ``KeyError`` for no such measure."""
-    definition = DEFINITIONS[name]
+    definition = USE[name] if name in USE else DEFINITIONS[name]
     period = _week(period, params.get("week", ""))
+    if name == "run_times":
+        return Rows(definition, used.running(user, period, params), used.WORDS[name], runs=True)
+    if name in USE:
+        return Rows(definition, used.calling(user, period, name, params), used.WORDS[name])
     if name == "change_success_rate":
         runs = cells.changes(user, period).select_related("incident", "plan__playbook_version__playbook")
         return Rows(definition, _narrowed(runs, params, "incident__", "plan__"), "state", runs=True)

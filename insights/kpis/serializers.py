@@ -1,5 +1,6 @@
 """How measures look to programs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -7,6 +8,7 @@ from rest_framework import serializers
 
 from insights.kpis.answers import Answer, Group
 from insights.kpis.cells import BY
+from insights.kpis.definitions import USE
 from insights.kpis.measures import Measure
 
 _INTERVAL = {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
@@ -60,6 +62,9 @@ class KpisSerializer(GroupSerializer):
     freight_misrates = MeasureSerializer(many=True)
     working_capital = MeasureSerializer(many=True)
     cost_to_serve = MeasureSerializer(many=True)
+    connector_calls = MeasureSerializer(many=True, help_text="One for each connection.")
+    token_cost = MeasureSerializer(many=True, help_text="One for each connection that used tokens.")
+    run_times = MeasureSerializer(many=True, help_text="One for each operation; its parts are p50 and p95.")
     groups = GroupSerializer(many=True)
 
     def get_fields(self) -> dict[str, Any]:
@@ -70,14 +75,16 @@ class KpisSerializer(GroupSerializer):
 _MONEY = ("revenue_protected", "duplicate_invoices", "freight_misrates", "working_capital", "cost_to_serve")
 
 
-def body_of(answer: Answer) -> dict[str, Any]:
-    """Return an answer as JSON is made of it."""
+def body_of(answer: Answer, used: Iterable[Measure] = ()) -> dict[str, Any]:
+    """Return an answer, and what was used, as JSON is made of it."""
+    used = tuple(used)
     return {
         "from": answer.period.start,
         "to": answer.period.end,
         "by": answer.by,
         **{one.name: measure_of(one, answer) for one in answer.first},
         **{name: [measure_of(one, answer) for one in answer.money if one.name == name] for name in _MONEY},
+        **{name: [measure_of(one, answer) for one in used if one.name == name] for name in USE},
         "groups": [_group(one, answer) for one in answer.groups],
     }
 
@@ -92,7 +99,7 @@ def measure_of(measure: Measure, answer: Answer, key: str | None = None) -> dict
         **_part(measure),
         "unit": measure.definition.unit,
         "definition": measure.definition.text,
-        "rows": rows_url(measure.name, answer, key),
+        "rows": rows_url(measure.name, answer, key) + _use(measure),
         "parts": {part.name.partition(".")[2]: _part(part) for part in measure.parts},
         "data": measure.data,
     }
@@ -114,3 +121,11 @@ def rows_url(name: str, answer: Answer, key: str | None = None) -> str:
 
     narrowed = f"&{urlencode({answer.by: key})}" if key is not None else ""
     return f"{reverse('kpi_rows', args=[name])}?{answer.period.query}{narrowed}"
+
+
+def _use(measure: Measure) -> str:
+    """Return what narrows the rows of a use to its connection and operation, as part of an address."""
+    from django.utils.http import urlencode
+
+    told: dict[str, str] = {name: measure.data[name] for name in ("connection", "operation") if name in measure.data}
+    return f"&{urlencode(told)}" if told else ""

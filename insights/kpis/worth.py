@@ -68,7 +68,9 @@ def leaking(user: Person, period: Period, name: str) -> "QuerySet[Any]":
     rows = Incident.objects.visible_to(user).filter(wanted, opened_at__gte=period.start, opened_at__lt=period.end)
     rows = rows.filter(merged_into=None).exclude(status=Status.DISMISSED)
     # The invoice as it was first read: wholly owed by the customer, or not yet approved to be paid to the vendor.
-    owed = Q(content__RemainingAmount=F("content__TotalInvoiceAmount")) | Q(content__IsApproved="No")
+    # An amount that is not told is owed by nobody, though nothing equals nothing.
+    whole = Q(content__RemainingAmount=F("content__TotalInvoiceAmount")) & ~Q(content__RemainingAmount=None)
+    owed = whole | Q(content__IsApproved="No")
     unpaid = Evidence.objects.filter(owed, incident=OuterRef("pk"), form=Evidence.Form.RECORD, name="invoice", round=1)
     fate = Case(
         When(Q(Exists(unpaid), status=Status.RESOLVED), then=Value("prevented")),
