@@ -3,12 +3,13 @@
 # ruff: noqa: S608 - the text is ours alone: columns, numbers and named queries; every value is a parameter
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from audit.errors import Invalid
 from insights.engines import Value
+from insights.eventlog.sources import SourceRecord, Sources
 from insights.mining.asking import Names, ask, names, number, seconds
 from insights.mining.attributes import Attribute, held
 from insights.mining.filters import EVERYTHING, Filter
@@ -52,7 +53,10 @@ class Cases:
 
 @dataclass(frozen=True)
 class Event:
-    """One event of a case: what, when, how long until the next, and everything that the source told of it."""
+    """One event of a case: what, when, how long until the next, and everything that the source told of it.
+
+    ``record`` is the one that the event names, where it is not just that of its case.
+    """
 
     position: int
     activity: str
@@ -60,16 +64,21 @@ class Event:
     started_at: datetime | None
     gap_seconds: float | None
     attributes: dict[str, Any]
+    record: SourceRecord | None = None
 
 
 @dataclass(frozen=True)
 class CaseDetail:
-    """One case whole; ``hidden_events`` of a very long one are left out, from the end."""
+    """One case whole, and the record in a connected system that it is, where that is known.
+
+    ``hidden_events`` of a very long one are left out, from the end.
+    """
 
     case: Case
     attributes: dict[str, Any]
     events: tuple[Event, ...]
     hidden_events: int = 0
+    record: SourceRecord | None = None
 
 
 def cases(
@@ -104,9 +113,12 @@ def one_case(log: EventLog, case: str) -> CaseDetail | None:
     if not rows:
         return None
     found = _case(rows[0], known)
-    events = _events(log, number(rows[0][8]), known)
-    values = _told(told, rows[0][9:])
-    return CaseDetail(found, values, tuple(events), max(0, found.events - len(events)))
+    values, sources = _told(told, rows[0][9:]), Sources(log)
+    events = [
+        replace(one, record=sources.of_event(one.attributes, values)) for one in _events(log, number(rows[0][8]), known)
+    ]
+    hidden = max(0, found.events - len(events))
+    return CaseDetail(found, values, tuple(events), hidden, sources.of_case(found.case, values))
 
 
 def _events(log: EventLog, case_no: int, known: Names) -> list[Event]:

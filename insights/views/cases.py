@@ -11,8 +11,9 @@ from django.views.decorators.http import require_safe
 
 from audit.errors import Invalid
 from audit.pages import words_of
-from incidents.models import Incident
 from insights.detectors.links import link_to_incident, link_to_playbook
+from insights.drawing.placing import place
+from insights.eventlog.sources import entities_of, incidents_about
 from insights.mining.answers import kept
 from insights.mining.asking import names
 from insights.mining.cases import ORDERS, Case, cases, one_case
@@ -23,9 +24,10 @@ from insights.views.answers import page_number, pages
 from insights.views.asked import OWN, TABS, Answered, Asked, about, address, found
 from insights.views.chips import added, chips
 from insights.views.offers import watch_variant
-from insights.views.picture import Choice, picture, place
+from insights.views.picture import Choice, picture
 
 _PAGE = 50
+_MOST_RECORDS = 20
 _MOST_CSV = 100_000
 # Parts that a filter has once: the newer takes the older's place.
 _SINGLE = ("from", "to", "time", "min_seconds", "max_seconds")
@@ -76,12 +78,17 @@ def case(asked: Asked) -> Answered:
     path = paths_of(asked.log, [answer.case.variant], names(asked.log))[answer.case.variant]
     longest = max((one.gap_seconds or 0.0 for one in answer.events), default=0.0)
     text = f"Case {name} of {asked.log.name} needs a look."
+    records = list(dict.fromkeys(one for one in (answer.record, *(each.record for each in answer.events)) if one))
+    entities = entities_of(asked.request.user, answer.record or (records[0] if len(records) == 1 else None))
     context = {
         "answer": answer,
+        "records": records[:_MOST_RECORDS],
+        "more_records": len(records) - _MOST_RECORDS,
+        "entities": entities,
         "attributes": [(key, value, _like(asked, key, value)) for key, value in answer.attributes.items()],
         "events": [(one, list(one.attributes.items())) for one in answer.events],
         "longest": longest,
-        "incidents": Incident.objects.visible_to(asked.request.user).filter(entity_key=name).order_by("-id")[:20],
+        "incidents": incidents_about(asked.request.user, asked.log, name, entities)[:20],
         "same_way": asked.at("event_log_cases", EVERYTHING.also(variants=(answer.case.variant,))),
         "watch": watch_variant(asked.log, EVERYTHING, path).url if len(path) <= 60 else "",
         "incident": link_to_incident(asked.log, case=name, text=text),
