@@ -7,15 +7,16 @@ from pathlib import Path
 
 import duckdb
 
-from insights.eventlog import csvs, ocel, parquets
+from insights.eventlog import csvs, ocel, parquets, xes
 from insights.eventlog.guess import Guess, guess
+from insights.eventlog.inside import ROWS, Inside
 from insights.eventlog.shapes import ImportFailed, Mapping, Staged
 from insights.eventlog.staging import format_of
 from insights.eventlog.unpack import head_of, packing_of
 from insights.eventlog.workbench import source, workbench
 
 _HEAD = 1 << 20
-ROWS = 20
+_UNPACKED = 16 << 20
 _GUESSED_FROM = 2000
 
 
@@ -31,10 +32,15 @@ class Look:
     # What keeps it from being read at all.
     error: str = ""
     object_types: list[str] = field(default_factory=list)
+    # Of formats that say themselves what their parts are, where that was asked for.
+    inside: Inside | None = None
 
 
-def look(given: Path, told: Mapping | None = None) -> Look:
-    """Look at the beginning of ``given``; what cannot be read is said, not raised. ``told`` goes before any guess."""
+def look(given: Path, told: Mapping | None = None, *, inside: bool = False, object_type: str = "") -> Look:
+    """Look at the beginning of ``given``; what cannot be read is said, not raised. ``told`` goes before any guess.
+
+    ``inside`` shows what XES and OCEL files hold as well, with ``object_type`` as the case.
+    """
     try:
         format_ = format_of(given)
     except ImportFailed as reason:
@@ -42,11 +48,37 @@ def look(given: Path, told: Mapping | None = None) -> Look:
     try:
         if format_ in {"csv", "parquet"}:
             return _table(given, format_, told or Mapping())
-        if format_.startswith("ocel"):
+        if inside:
+            return _inside(given, format_, object_type)
+        if format_.startswith("ocel") and not packing_of(given):
             return Look(format_, object_types=ocel.types_of(given, format_))
         return Look(format_)
     except ImportFailed as reason:
         return Look(format_, error=str(reason))
+
+
+def _inside(given: Path, format_: str, object_type: str) -> Look:
+    if format_ == "xes":
+        seen = xes.inside(head_of(given, _HEAD))
+        return Look(format_, seen.columns, seen.rows, inside=seen)
+    scratch = Path(tempfile.mkdtemp(prefix="look-", dir=given.parent))
+    try:
+        plain, cut = _plain(given, scratch)
+        if cut and format_ == "ocel-sqlite":
+            return Look(format_)
+        seen = ocel.inside(plain, format_, object_type, cut=cut)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Look(format_, seen.columns, seen.rows, object_types=[one.name for one in seen.object_types], inside=seen)
+
+
+def _plain(given: Path, scratch: Path) -> tuple[Path, bool]:
+    """Return a file that is not packed, and whether it is only the beginning of what was given."""
+    if not packing_of(given):
+        return given, False
+    head = head_of(given, _UNPACKED)
+    (scratch / "plain").write_bytes(head)
+    return scratch / "plain", len(head) == _UNPACKED
 
 
 def _table(given: Path, format_: str, told: Mapping) -> Look:

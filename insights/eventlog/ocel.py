@@ -13,7 +13,9 @@ from typing import Any
 
 import duckdb
 
+from insights.eventlog.inside import MOST_ELEMENTS, Inside, Sample
 from insights.eventlog.jsonstream import parts
+from insights.eventlog.ocel_sqlite import sample_of
 from insights.eventlog.ocel_sqlite import tables_of as sqlite_tables
 from insights.eventlog.ocel_sqlite import types_of as sqlite_types
 from insights.eventlog.ocel_tables import Tables, writing
@@ -42,12 +44,50 @@ def types_of(given: Path, format_: str) -> list[str]:
     if format_ == "ocel-sqlite":
         return sqlite_types(given)
     for looked, (key, value) in enumerate(parts(given, _LARGE)):
-        if key == "objectTypes" and isinstance(value, list):
-            return [str(each.get("name", "")) for each in value if isinstance(each, dict)]
-        if key == "ocel:global-log" and isinstance(value, dict):
-            return [str(each) for each in value.get("ocel:object-types", [])]
+        if found := declared_types(key, value):
+            return found
         if looked > _LOOKED_AT:
             break
+    return []
+
+
+def inside(given: Path, format_: str, chosen: str, *, cut: bool = False) -> Inside:
+    """Return what the beginning of an object-centric log shows; ``cut``: only the beginning is there.
+
+    Raises ``ImportFailed``.
+    """
+    sample = Sample()
+    if format_ == "ocel-sqlite":
+        sample_of(given, sample)
+        return sample.told(sqlite_types(given), chosen)
+    declared: list[str] = []
+    number = 0
+    try:
+        for looked, (key, element) in enumerate(parts(given, _LARGE)):
+            if key in {"events", "ocel:events"}:
+                number += 1
+                if not sample.full:
+                    _event(sample, number, element)
+            elif key in {"objects", "ocel:objects"}:
+                _object(sample, element)
+                sample.related = sample.related or bool(isinstance(element, dict) and element.get("relationships"))
+            else:
+                declared += declared_types(key, element)
+            if looked > MOST_ELEMENTS:
+                break
+    except ImportFailed:
+        # Of a beginning, the end is missing: what was read till then is what there is to see.
+        if not cut or not sample.events:
+            raise
+    return sample.told(declared, chosen)
+
+
+def declared_types(key: str, value: Any) -> list[str]:
+    """Return the object types that a part of the document declares, of either version."""
+    if key == "objectTypes" and isinstance(value, list):
+        return [str(each.get("name", "")) for each in value if isinstance(each, dict)]
+    if key == "ocel:global-log" and isinstance(value, dict):
+        return [str(each) for each in value.get("ocel:object-types", [])]
     return []
 
 

@@ -4,11 +4,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from insights.eventlog.inside import MOST_ELEMENTS, MOST_EVENTS, Sample
 from insights.eventlog.ocel_tables import Tables
 from insights.eventlog.shapes import ImportFailed
 
+# A first look gives up after so many steps of SQLite's machine: a table without indexes may be of any size.
+_STEP, _MOST_STEPS = 1_000_000, 100
 _OWN = frozenset({"ocel_id", "ocel_time", "ocel_changed_field"})
 
 
@@ -57,6 +61,42 @@ def tables_of(given: Path, tables: Tables) -> None:
             "SELECT e.rowid, r.ocel_object_id FROM event_object r JOIN event e ON e.ocel_id = r.ocel_event_id"
         ):
             tables.link(row[0], row[1])
+
+
+def sample_of(given: Path, sample: Sample) -> None:
+    """Note the first events of the database and what they touch; a database that makes that dear is let be.
+
+    Raises ``ImportFailed``.
+    """
+    with _opened(given) as db:
+        steps = iter(range(_MOST_STEPS))
+        db.set_progress_handler(lambda: 0 if next(steps, None) is not None else 1, _STEP)
+        real = {str(row[0]) for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        found: list[tuple[int, str, Any, dict[str, Any]]] = []
+        for type_, name in _of_types(db, "event", real):
+            columns = _columns(db, name)
+            rows = db.execute(
+                f"SELECT e.rowid, t.ocel_time, {_selected(columns)} FROM event e "  # noqa: S608 - checked to exist
+                f"JOIN {_quoted(name)} t ON t.ocel_id = e.ocel_id WHERE e.rowid <= ? AND e.ocel_type = ?",
+                [MOST_EVENTS, type_],
+            )
+            found += [(row[0], type_, row[1], dict(zip(columns, row[2:], strict=False))) for row in rows]
+        for event in sorted(found, key=lambda one: one[0]):
+            sample.event(*event)
+        for type_, name in _of_types(db, "object", real):
+            columns = _columns(db, name)
+            for row in db.execute(f"SELECT {_selected(columns)} FROM {_quoted(name)} t LIMIT 1"):  # noqa: S608 - as above
+                for column, value in zip(columns, row, strict=False):
+                    sample.noted(column, type_, str(value or "")[:200])
+        touched = db.execute(
+            "SELECT e.rowid, o.ocel_id, o.ocel_type FROM event e JOIN event_object r ON r.ocel_event_id = e.ocel_id "
+            "JOIN object o ON o.ocel_id = r.ocel_object_id WHERE e.rowid <= ? ORDER BY e.rowid, o.ocel_id LIMIT ?",
+            [MOST_EVENTS, MOST_ELEMENTS],
+        )
+        for number, id_, type_ in touched:
+            sample.object(id_, type_, "", {})
+            sample.link(number, id_)
+        sample.related = bool("object_object" in real and db.execute("SELECT 1 FROM object_object LIMIT 1").fetchone())
 
 
 def _of_types(db: sqlite3.Connection, kind: str, real: set[str]) -> list[tuple[str, str]]:

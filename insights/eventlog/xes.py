@@ -1,7 +1,8 @@
 """XES, the standard of event logs (IEEE 1849), read as a stream: one row per event, the trace's attributes on each."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
@@ -9,6 +10,7 @@ from xml.parsers.expat import ExpatError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
+from insights.eventlog.inside import ROWS, Attribute, Inside, zone_words
 from insights.eventlog.shapes import ImportFailed, Staged
 
 _BATCH = 20_000
@@ -16,6 +18,7 @@ _CHUNK = 1 << 20
 _DEPTH = 100
 _LARGEST = 32 << 20
 _ATTRIBUTES = frozenset({"string", "date", "int", "float", "boolean", "id"})
+_KINDS = {"date": "time", "int": "number", "float": "number", "boolean": "flag"}
 CASE = "case:"
 
 
@@ -104,7 +107,60 @@ def stage(given: Path, into: Path, told: Callable[[int], None]) -> Staged:
     return Staged(target, "csv", columns, roles=_roles(columns), padded=events.padded)
 
 
-def _parse(source: Any, events: _Events, told: Callable[[int], None]) -> None:
+class _Kinds(_Events):
+    """The same for a first look: it notes of what kind attributes are, and what an import would leave out."""
+
+    def __init__(self) -> None:
+        self.found: list[list[str | None]] = []
+        super().__init__(self.found.extend)
+        self.kinds: dict[str, str] = {}
+        self.nested = False
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        super().start(tag, attributes)
+        name = self.local[tag]
+        if self.target is None or name in {"event", "trace"}:
+            return
+        if name in _ATTRIBUTES and self.depth == self.level + 1:
+            self.kinds.setdefault(self.prefix + attributes.get("key", ""), _KINDS.get(name, "text"))
+        elif self.depth > self.level + 1 or name in {"list", "container"}:
+            self.nested = True
+
+
+def inside(head: bytes) -> Inside:
+    """Return what the beginning of a file shows. Raises ``ImportFailed`` for what is no XES or harmful."""
+    events = _Kinds()
+    parser = _parser(events)
+    with _in_words():
+        parser.Parse(head, False)
+    events.flush()
+    events.drain()
+    columns = list(events.order)
+    if not columns:
+        raise ImportFailed("No event was found at the beginning of the file.")
+    first = ["case:concept:name", "concept:name", "time:timestamp"]
+    shown = [name for name in first if name in columns] + [name for name in columns if name not in first]
+    at = {name: number for number, name in enumerate(columns)}
+    rows = [[row[at[name]] or "" if at[name] < len(row) else "" for name in shown] for row in events.found]
+    stamps = [row[shown.index("time:timestamp")] for row in rows] if "time:timestamp" in columns else []
+    told = ["Each trace becomes a case; what it says of itself stands with each of its events, with case: before it."]
+    if events.nested:
+        told.append("Lists, and attributes within attributes, are left out.")
+    examples = {name: next((row[number] for row in rows if row[number]), "") for number, name in enumerate(shown)}
+    return Inside(
+        columns=shown,
+        rows=[[value[:200] for value in row] for row in rows[:ROWS]],
+        events=len(rows),
+        attributes=[
+            Attribute(name, "case" if name.startswith(CASE) else "event", events.kinds.get(name, "text"), value[:200])
+            for name, value in examples.items()
+        ],
+        time_zone=zone_words(stamps),
+        flattened=told,
+    )
+
+
+def _parser(events: _Events) -> Any:
     guarded = DefusedXMLParser(forbid_dtd=True)
     parser = guarded.parser
     # The guards stay; only what builds a tree gives way to our two handlers.
@@ -112,8 +168,22 @@ def _parse(source: Any, events: _Events, told: Callable[[int], None]) -> None:
     parser.ProcessingInstructionHandler = None
     parser.StartElementHandler, parser.EndElementHandler = events.start, events.end
     parser.ordered_attributes, parser.specified_attributes = False, False
-    read = 0
+    return parser
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
     try:
+        yield
+    except DefusedXmlException as error:
+        raise ImportFailed("The XML has a document type or entities, which an event log does not need.") from error
+    except ExpatError as error:
+        raise ImportFailed(f"The XML cannot be read: {error}.") from error
+
+
+def _parse(source: Any, events: _Events, told: Callable[[int], None]) -> None:
+    parser, read = _parser(events), 0
+    with _in_words():
         while chunk := source.read(_CHUNK):
             parser.Parse(chunk, False)
             read += len(chunk)
@@ -122,10 +192,6 @@ def _parse(source: Any, events: _Events, told: Callable[[int], None]) -> None:
                 raise ImportFailed("One element of the XML is larger than 32 MB.")
             told(read)
         parser.Parse(b"", True)
-    except DefusedXmlException as error:
-        raise ImportFailed("The XML has a document type or entities, which an event log does not need.") from error
-    except ExpatError as error:
-        raise ImportFailed(f"The XML cannot be read: {error}.") from error
 
 
 def _roles(columns: list[str]) -> dict[str, str]:

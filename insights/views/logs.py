@@ -26,7 +26,7 @@ from insights.access import may_act
 from insights.mining.filters import EVERYTHING
 from insights.models import EventLog
 from insights.states import LogState
-from insights.views import example
+from insights.views import example, records
 from insights.views.asked import csv_file, found, frame
 from insights.views.state import state_page
 
@@ -43,6 +43,7 @@ class UploadForm(forms.Form):
     process = forms.ChoiceField(label="Process", choices=TEMPLATES, required=False)
     business_unit = forms.ChoiceField(label="Business unit", required=False)
     region = forms.ChoiceField(label="Region", required=False)
+    look_first = forms.BooleanField(label="Show me first what is in it", required=False)
 
     def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -139,6 +140,7 @@ def _take_in(request: HttpRequest) -> HttpResponse:
             process=told["process"],
             business_unit=told["business_unit"],
             region=told["region"],
+            look_first=told["look_first"],
             uploaded_by=person(request),
         )
     except (Invalid, TooLarge) as refusal:
@@ -170,9 +172,11 @@ def facts(request: HttpRequest, pk: int) -> HttpResponse:
         return state_page(request, log)
     context = {
         **frame(request, log, "event_log_facts", EVERYTHING),
-        "rejected": log.rejected.all()[:200],
-        "kept_rejects": log.rejected.count(),
+        "rejected": log.refused_now()[:200],
+        "kept_rejects": log.refused_now().count(),
+        "failed_rejects": log.refused_last()[:50] if log.state == LogState.FAILED else (),
         "has_file": storage.given(log).exists(),
+        "records": records.form_of(log),
         "mapping": [(key.replace("_", " "), value) for key, value in log.mapping.items() if value],
     }
     return render(request, "insights/log_facts.html", context)
@@ -183,7 +187,9 @@ def facts(request: HttpRequest, pk: int) -> HttpResponse:
 def rejects(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """Send the refused lines as a file."""
     log = found(request, pk)
-    return csv_file(list(log.rejected.values("line", "reason", "text")), f"rejected-{log.pk}")
+    failed = log.state == LogState.FAILED and (not log.generation or request.GET.get("of") == "failed")
+    rows = log.refused_last() if failed else log.refused_now()
+    return csv_file(list(rows.values("line", "reason", "text")), f"rejected-{log.pk}")
 
 
 @require_POST

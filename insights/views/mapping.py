@@ -84,7 +84,8 @@ def _page(
     request: HttpRequest, log: EventLog, told: Mapping, errors: dict[str, list[str]], status: int = 200
 ) -> HttpResponse:
     # What was told or guessed before is not believed: how sure a guess is, only the file can say.
-    seen = look(storage.given(log))
+    object_type = request.GET.get("object_type", "")[:120] or log.object_type
+    seen = look(storage.given(log), inside=True, object_type=object_type)
     mine = {key.removeprefix("mapping."): texts for key, texts in errors.items()}
     roles = [_role(key, seen, told, mine, posted=bool(errors)) for key in ROLES]
     chosen = {one.column: one.label for one in roles if one.column}
@@ -95,6 +96,7 @@ def _page(
         "log": log,
         "seen": seen,
         "roles": roles,
+        "object_type": seen.inside.case if seen.inside else object_type,
         "head": [(name, chosen.get(name, "")) for name in seen.columns],
         "form": form,
         "wrong": {key: texts for key, texts in mine.items() if key in _TOLD},

@@ -4,11 +4,14 @@ import gzip
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.urls import reverse
 
 from audit.errors import Invalid
 from audit.exports import cell
 from audit.models import Entry
 from insights import storage
+from insights.actions import set_mapping
+from insights.eventlog.importing import run
 from insights.eventlog.shapes import BadMapping
 from insights.states import LogState
 from tests.insights.files import GOOD, MAPPING, imported, text_of, trace, xes, zipped
@@ -221,3 +224,69 @@ def test_names_of_columns_never_become_sql(tmp_path):
 
     assert (log.state, log.events) == (LogState.READY, 2)
     assert [each["name"] for each in log.attributes] == ['a";b']
+
+
+# --- What a failed import leaves -----------------------------------------------------------------
+
+BAD = [("", "no case", "2024-01-01T10:00:00Z"), ("c2", "no time", ""), ("c2", "bad time", "yesterday")]
+
+
+def test_a_failed_import_keeps_the_lines_that_it_refused(tmp_path, api, operator):
+    log = imported(tmp_path, text_of(BAD), business_unit="")
+
+    assert_nothing_is_visible(log)
+    assert (log.failed_rejected_count, log.rejected_count) == (3, 0)
+    assert refused(log) == [(2, "no case id"), (3, "no time"), (4, "the time cannot be read")]
+    told = api(operator).get(f"/api/v1/event-logs/{log.pk}/").json()
+    assert (told["state"], told["failed_rejected_count"]) == ("failed", 3)
+    assert [one["reason"] for one in told["rejected"]] == [reason for _, reason in refused(log)]
+
+
+def test_of_many_refused_lines_all_are_counted_and_the_first_thousand_kept(tmp_path):
+    log = imported(tmp_path, text_of([BAD[1]] * 1500))
+
+    assert (log.state, log.failed_rejected_count, log.rejected.count()) == (LogState.FAILED, 1500, 1000)
+
+
+def test_what_a_second_import_refused_stands_beside_what_is_seen(tmp_path, client, automation):
+    rows = [*GOOD, ("", "no case", "2024-01-01T10:00:00Z")]
+    log = imported(tmp_path, text_of(rows))
+    swapped = {"case": "activity", "activity": "case", "timestamp": "time", "time_format": "%d.%m.%Y"}
+
+    failed = run(set_mapping(log, swapped, actor="ann").pk, aside=False)
+
+    assert (failed.state, failed.generation, failed.rejected_count, failed.failed_rejected_count) == (
+        LogState.FAILED, 1, 1, 3,
+    )  # fmt: skip
+    assert [each.line for each in failed.refused_now()] == [4]
+    assert [each.line for each in failed.refused_last()] == [2, 3, 4]
+    client.force_login(automation)
+    url = reverse("event_log_rejects", args=[log.pk])
+    files = {of: b"".join(client.get(f"{url}?of={of}").streaming_content).decode() for of in ("seen", "failed")}
+    assert [len(text.splitlines()) for text in files.values()] == [2, 4]
+    page = client.get(reverse("event_log_facts", args=[log.pk])).text
+    assert "The last import failed" in page
+    assert "Refused by the import that failed" in page
+
+
+def test_the_next_import_that_works_takes_the_failed_ones_lines_away(tmp_path):
+    log = imported(tmp_path, text_of([*GOOD, BAD[0]]))
+    run(set_mapping(log, {**MAPPING, "time_format": "%d.%m.%Y"}, actor="ann").pk, aside=False)
+    log.refresh_from_db()
+
+    mended = run(set_mapping(log, MAPPING, actor="ann").pk, aside=False)
+
+    assert (mended.state, mended.rejected_count, mended.failed_rejected_count) == (LogState.READY, 1, 0)
+    assert [(each.line, each.generation) for each in mended.rejected.all()] == [(4, 2)]
+
+
+def test_a_failed_log_shows_its_refused_lines_and_sends_them(tmp_path, client, automation):
+    log = imported(tmp_path, text_of([("", "=1+1", "2024-01-01T10:00:00Z")] * 12))
+    client.force_login(automation)
+
+    page = client.get(log.get_absolute_url()).text
+    file = b"".join(client.get(reverse("event_log_rejects", args=[log.pk])).streaming_content).decode()
+
+    state = client.get(reverse("event_log_live", args=[log.pk])).text
+    assert "The first 10 of 12 refused lines" in page + state
+    assert len(file.splitlines()) == 13
