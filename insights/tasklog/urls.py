@@ -2,13 +2,18 @@
 
 from django.urls import URLPattern, path
 
-from insights.tasklog import api, views
+from insights.tasklog import api, trackers_api, views
 
 api_urlpatterns: list[URLPattern] = [
     path("task-logs/", api.TaskLogList.as_view(), name="api_task_logs"),
     path("task-logs/<int:pk>/", api.TaskLogDetail.as_view(), name="api_task_log"),
     path("task-logs/<int:pk>/routines/", api.Routines.as_view(), name="api_task_log_routines"),
     path("task-logs/<int:pk>/links/", api.Links.as_view(), name="api_task_log_links"),
+    path("trackers/", trackers_api.TrackerList.as_view(), name="api_trackers"),
+    path("trackers/<int:pk>/", trackers_api.TrackerDetail.as_view(), name="api_tracker"),
+    path("trackers/<int:pk>/lines/", trackers_api.TrackerLines.as_view(), name="api_tracker_lines"),
+    path("trackers/<int:pk>/match/", trackers_api.TrackerMatch.as_view(), name="api_tracker_match"),
+    path("trackers/<int:pk>/lines/<int:line>/raise/", trackers_api.TrackerRaise.as_view(), name="api_tracker_raise"),
     path("backlog/", api.Backlog.as_view(), name="api_backlog"),
     path("backlog/<int:pk>/draft/", api.Draft.as_view(), name="api_backlog_draft"),
 ]
