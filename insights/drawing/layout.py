@@ -16,6 +16,7 @@ INCH = 72.0  # Graphviz thinks in inches, we draw in points
 MARGIN = 12.0
 # One WebAssembly instance serves the process, and it is not made for two threads at once.
 _ONE_AT_A_TIME = threading.Lock()
+_STARTING = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,20 @@ def _graphviz(dot: str) -> str:
 
     with _ONE_AT_A_TIME:
         return str(render(dot, format="plain"), "utf-8")
+
+
+def start_early() -> None:
+    """Start the sandbox aside, once in a process: whoever looks at a kept picture will soon want another."""
+    if not _STARTING.is_set():
+        _STARTING.set()
+        threading.Thread(target=_start, name="graphviz", daemon=True).start()
+
+
+def _start() -> None:
+    try:
+        _graphviz("digraph {}")
+    except Exception:
+        logger.warning("Graphviz does not run here; maps are drawn in plain layers.", exc_info=True)
 
 
 def _dot(boxes: Sequence[Box], lines: Sequence[Line]) -> str:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from insights.drawing.layout import Layout
+from insights.drawing.layout import start_early
+from insights.drawing.placing import MOST_BOXES, MOST_LINES, first_settings, placed
 from insights.mining.answers import kept
 from insights.mining.bottlenecks import bottlenecks
 from insights.mining.cases import Case, cases
@@ -11,17 +12,10 @@ from insights.mining.filters import Filter
 from insights.mining.process_map import COLOURS, Activity, Edge, ProcessMap, coloured, process_map
 from insights.mining.throughput import throughput
 from insights.mining.wording import duration, several
-from insights.models import EventLog
 from insights.views import offers
 from insights.views.asked import Answered, Asked, about
 from insights.views.offers import Offer
-from insights.views.picture import Choice, longest, picture, place
-
-# More boxes or lines than these are no picture any more; the table and the file have no such bound.
-MOST_BOXES, MOST_LINES = 60, 240
-_BOXES, _LINES = 12, 18
-# Raised when boxes are drawn in another size, so that no kept layout is used with them.
-_STYLE = 1
+from insights.views.picture import Choice, longest, picture
 
 
 @dataclass(frozen=True)
@@ -37,17 +31,13 @@ class Close:
     offer: Offer
 
 
-def laid_out(log: EventLog, filter: Filter, *, activities: int, paths: int, style: int) -> Layout:
-    """Return where the boxes and lines of a map stand; kept like any answer, because Graphviz takes its time."""
-    return place(kept(process_map, log, filter, activities=activities, paths=paths))
-
-
 @about("event_log")
 def process(asked: Asked) -> Answered:
     """Show the map of a log."""
     colour = asked.given.choice("colour", COLOURS, "frequency")
-    boxes = min(asked.given.count("activities", 1) or min(_BOXES, asked.log.activities or 1), MOST_BOXES)
-    lines = min(asked.given.count("paths", 1) or _LINES, MOST_LINES)
+    usual = first_settings(asked.log)
+    boxes = min(asked.given.count("activities", 1) or usual["activities"], MOST_BOXES)
+    lines = min(asked.given.count("paths", 1) or usual["paths"], MOST_LINES)
     drawn = asked.ask(process_map, activities=boxes, paths=lines)
     if asked.as_csv:
         return asked.csv(drawn.edges, "process-map")
@@ -69,9 +59,10 @@ def _chosen(asked: Asked) -> dict[str, str]:
 def _drawing(asked: Asked, drawn: ProcessMap, colour: str, boxes: int, lines: int) -> dict[str, Any]:
     said = _chosen(asked)
     choice = Choice(said.get("step", ""), said.get("step_from", ""), said.get("step_to", ""))
-    placed = asked.ask(laid_out, activities=boxes, paths=lines, style=_STYLE)
+    places = placed(asked.log, asked.filter, activities=boxes, paths=lines)
+    start_early()
     shown = picture(
-        coloured(drawn, colour), placed, colour=colour, chosen=choice,
+        coloured(drawn, colour), places, colour=colour, chosen=choice,
         step_url=lambda name: asked.here(step=name),
         edge_url=lambda one, other: asked.here(step_from=one, step_to=other),
         end_url=lambda which, name: asked.at("event_log_cases", asked.filter.also(**{f"{which}s": (name,)})),

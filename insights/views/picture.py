@@ -1,24 +1,25 @@
 """A process map as a picture: boxes with words that fit, lines with their figure, each a link to what it stands for."""
 
 import math
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from insights.drawing.charts import short
-from insights.drawing.layout import Box, Drawn, Layout, Line, layout
+from insights.drawing.layout import Drawn, Layout
+from insights.drawing.placing import (
+    LINE_HEIGHT,
+    PAD,
+    START,
+    TERMINAL,
+    WIDTH,
+    ends_of,
+    height_of,
+    plain,
+    wrapped,
+)
 from insights.mining.process_map import Activity, Edge, ProcessMap
 from insights.mining.wording import several
 from playbooks.templatetags.goldseam import span_text
-
-START, END = "start", "end"
-WIDTH, LINE_HEIGHT, PAD = 176.0, 15.0, 9.0
-_TERMINAL = (64.0, 26.0)
-# Room beside a line for its figure, whatever it is of: the boxes stay where they are when the colour changes.
-_ROOM = (58.0, 14.0)
-_LETTERS, _ROWS = 25, 2
-# Starts and ends of fewer cases than this are told in the table and drawn only where a box would hang in the air.
-_SELDOM = 0.02
 
 
 @dataclass(frozen=True)
@@ -75,69 +76,9 @@ class Choice:
     target: str = ""
 
 
-def plain(name: str) -> str:
-    """Return a name without what would hide or turn other text round: control and direction marks become a dot."""
-    return "".join("·" if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") else one for one in name)
-
-
-def wrapped(name: str) -> list[str]:
-    """Return the rows of a box's name: whole words where they fit, cut with an ellipsis where they do not."""
-    rows: list[str] = []
-    left = " ".join(plain(name).split()) or "(no name)"
-    while left and len(rows) < _ROWS:
-        if len(left) <= _LETTERS:
-            rows.append(left)
-            break
-        cut = left.rfind(" ", 0, _LETTERS + 1)
-        cut = cut if cut >= _LETTERS // 2 else _LETTERS
-        rows.append(left[:cut].rstrip())
-        left = left[cut:].lstrip()
-    else:
-        rows[-1] = rows[-1][: _LETTERS - 1] + "…"
-    return rows
-
-
 def heat(value: float) -> int:
     """Return 0 to 4: how strongly a share of the largest value is coloured; small ones can still be told apart."""
     return 0 if value <= 0 else min(4, math.ceil(4 * math.sqrt(value) - 0.2) or 1)
-
-
-def place(drawn: ProcessMap) -> Layout:
-    """Place the boxes and lines of a map; only counts decide, so that another colour moves nothing."""
-    boxes = [Box(f"a:{one.name}", WIDTH, _height(one.name)) for one in drawn.activities]
-    ends = _ends(drawn)
-    boxes += [Box(key, *_TERMINAL) for key in (START, END) if any(key in (tail, head) for tail, head, _ in ends)]
-    most = max((edge.count for edge in drawn.edges), default=1) or 1
-    lines = [Line(tail, head, _weight(count, most), _ROOM) for tail, head, count in ends]
-    lines += [Line(f"a:{edge.source}", f"a:{edge.target}", _weight(edge.count, most), _ROOM) for edge in drawn.edges]
-    return layout(boxes, lines)
-
-
-def _weight(count: int, most: int) -> int:
-    return 1 + round(20 * min(1.0, count / most))
-
-
-def _height(name: str) -> float:
-    return 2 * PAD + LINE_HEIGHT * (len(wrapped(name)) + 1)
-
-
-def _ends(drawn: ProcessMap) -> list[tuple[str, str, int]]:
-    """Return the lines from the start and to the end that are drawn."""
-    shown = {one.name for one in drawn.activities}
-    entered = {edge.target for edge in drawn.edges if edge.source != edge.target}
-    left = {edge.source for edge in drawn.edges if edge.source != edge.target}
-    least = _SELDOM * drawn.cases
-    found = [
-        (START, f"a:{name}", count)
-        for name, count in drawn.start.items()
-        if name in shown and (count >= least or name not in entered)
-    ]
-    found += [
-        (f"a:{name}", END, count)
-        for name, count in drawn.end.items()
-        if name in shown and (count >= least or name not in left)
-    ]
-    return found
 
 
 def picture(
@@ -153,7 +94,7 @@ def picture(
     """Return the map with its words, colours and links, in the places of ``placed``."""
     steps = {f"a:{one.name}": one for one in drawn.activities}
     edges = {(f"a:{one.source}", f"a:{one.target}"): one for one in drawn.edges}
-    ends = {(tail, head): count for tail, head, count in _ends(drawn)}
+    ends = {(tail, head): count for tail, head, count in ends_of(drawn)}
     boxes = [
         _shape(steps[one.key], (one.left, one.top), colour, chosen.step, step_url)
         if one.key in steps
@@ -186,13 +127,13 @@ def _shape(one: Activity, corner: tuple[float, float], colour: str, chosen: str,
     placed = tuple((top + PAD + LINE_HEIGHT * (at + 0.75), row) for at, row in enumerate(rows))
     below = top + PAD + LINE_HEIGHT * (len(rows) + 0.75)
     return Shape(
-        "step", one.name, left, top, WIDTH, _height(one.name), placed, says, below, left + WIDTH / 2,
+        "step", one.name, left, top, WIDTH, height_of(one.name), placed, says, below, left + WIDTH / 2,
         heat(one.value), url(one.name), words, one.name == chosen,
     )  # fmt: skip
 
 
 def _terminal(key: str, left: float, top: float, cases: int) -> Shape:
-    width, height = _TERMINAL
+    width, height = TERMINAL
     words = "Start" if key == START else "End"
     row = ((top + height / 2 + 4, words),)
     label = f"{words}: {cases:,} cases"

@@ -1,12 +1,18 @@
 """Where the boxes and lines of a process map stand."""
 
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from insights import tasks
 from insights.drawing import layout as module
 from insights.drawing.layout import MARGIN, Box, Line, layout, stacked
+from insights.mining.asking import NotReady
+from insights.models import EventLog
+from insights.states import LogState
+from tests.insights.files import GOOD, imported, text_of
 
 BOXES = [Box("order", 120, 40), Box("ship", 100, 40), Box("pay", 80, 40)]
 LINES = [Line("order", "ship", 9, (40, 14)), Line("ship", "pay", 8), Line("pay", "order"), Line("ship", "ship")]
@@ -90,3 +96,57 @@ def test_threads_take_turns_in_the_sandbox():
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(one, range(12))) == [str(number) for number in range(12)]
+
+
+@pytest.mark.django_db
+def test_after_an_import_the_first_look_at_the_map_waits_for_nobody(tmp_path, client, automation, monkeypatch):
+    log = EventLog.objects.get(pk=imported(tmp_path, text_of(GOOD)).pk)
+    EventLog.objects.filter(pk=log.pk).update(state=LogState.IMPORTING)
+
+    tasks.import_log(log_id=log.pk)
+
+    asked: list[str] = []
+    for name in ("insights.drawing.placing.place", "insights.mining.process_map._edges"):
+        monkeypatch.setattr(name, lambda *told, name=name: asked.append(name))
+    client.force_login(automation)
+    assert client.get(log.get_absolute_url()).status_code == 200
+    assert asked == []
+
+
+@pytest.mark.django_db
+def test_a_log_that_went_away_meanwhile_needs_no_first_look(tmp_path, monkeypatch):
+    log = imported(tmp_path, text_of(GOOD))
+    EventLog.objects.filter(pk=log.pk).update(state=LogState.IMPORTING)
+
+    def gone(_):
+        raise NotReady("It was taken away.")
+
+    monkeypatch.setattr("insights.drawing.placing.keep_first", gone)
+    tasks.import_log(log_id=log.pk)
+
+    assert EventLog.objects.get(pk=log.pk).state == LogState.READY
+
+
+def test_the_sandbox_is_started_aside_and_once(monkeypatch):
+    started = []
+    monkeypatch.setattr(module, "_STARTING", threading.Event())
+    monkeypatch.setattr(module, "_graphviz", started.append)
+    before = set(threading.enumerate())
+
+    for _ in range(3):
+        module.start_early()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+
+    assert started == ["digraph {}"]
+
+
+def test_a_sandbox_that_does_not_start_breaks_nothing(monkeypatch, caplog):
+    def broken(_):
+        raise OSError("no such machine")
+
+    monkeypatch.setattr(module, "_graphviz", broken)
+
+    module._start()
+
+    assert "plain layers" in caplog.text

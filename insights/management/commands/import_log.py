@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from audit.errors import Refusal
 from audit.models import BusinessUnit
 from insights.actions import import_file
+from insights.drawing.placing import keep_first
 from insights.models import EventLog
 from insights.states import LogState
 
@@ -51,6 +52,8 @@ class Command(BaseCommand):
                 continue
             self.stdout.write(f"{file.name}: {_outcome(log)}")
             failed += log.state != LogState.READY
+            if log.state == LogState.READY:
+                keep_first(log)
         if failed:
             raise CommandError(f"{failed} of {len(files)} logs are not ready.")
 
