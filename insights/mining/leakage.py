@@ -1,4 +1,4 @@
-"""Leakage: what cases over their target cost in time and money, per variant and per step, on stated assumptions."""
+"""KPI leakage: what cases over their target cost in time and money, per variant and per step, on stated assumptions."""
 
 # ruff: noqa: S608 - the text is ours alone: columns, numbers and named queries; every value is a parameter
 
@@ -32,7 +32,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Leakage with what it assumes: the target per case and the yearly cost of tied-up money.
+    """KPI leakage with what it assumes: the target per case and the yearly cost of tied-up money.
 
     A step's target is its own median. ``money`` = seconds over target × the case's money × rate / a year.
     """

@@ -143,7 +143,7 @@ def _pareto(asked: Asked, answer: HotSpots, rank: str) -> Any:
 
 @about("event_log_leakage")
 def leakage_page(asked: Asked) -> Answered:
-    """Tell what cases over their target cost."""
+    """Tell the KPI leakage: what cases over their target cost."""
     days, rate = asked.given.amount("target_days"), asked.given.amount("rate")
     answer = asked.ask(
         leakage,
@@ -152,7 +152,7 @@ def leakage_page(asked: Asked) -> Answered:
         money=asked.request.GET.get("money", ""),
     )
     if asked.as_csv:
-        return asked.csv([*answer.variants, *answer.steps], "leakage")
+        return asked.csv([*answer.variants, *answer.steps], "kpi-leakage")
     variants = [
         (
             one,
