@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django calls it so
 from django.db import connections
 
+from insights.objectstore.address import faults, in_the_clear
+
 _FIRST_SOUND_SQLITE = (3, 51, 3)
 
 
@@ -137,6 +139,17 @@ def outside() -> Iterator[CheckMessage]:
         )
 
 
+def event_logs() -> Iterator[CheckMessage]:
+    for id_, words, hint in faults(settings):
+        yield Error(words, hint=hint, id=id_)
+    if _production() and in_the_clear(settings) and settings.INSIGHTS_S3_ALLOW_HTTP:
+        yield Warning(
+            "INSIGHTS_S3_ALLOW_HTTP: event logs cross the network in the clear.",
+            hint="Give the object store a certificate, and name its authority in INSIGHTS_S3_CA_FILE.",
+            id="goldseam.W009",
+        )
+
+
 _FINDERS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     environment,
     keys,
@@ -145,4 +158,5 @@ _FINDERS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     database,
     loop,
     outside,
+    event_logs,
 )

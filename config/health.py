@@ -19,11 +19,13 @@ from audit.models import Entry, Head, Slot
 from config.celery import app
 from connectors.models import Delivery
 from incidents.models import Incident
+from insights import storage
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 # Older than this, nobody is working on what is due; sweeps ring every few seconds.
 _LATE = timedelta(minutes=2)
 _BROKER_SECONDS = 5
+_STORE_SECONDS = 30
 logger = logging.getLogger(__name__)
 
 
@@ -130,10 +132,26 @@ def beat() -> Check:
     return Check("beat", WARN if age > _LATE else OK, detail, round(age.total_seconds(), 1))
 
 
+def store() -> Check:
+    """Check that the tables of event logs can be read and kept; asked twice a minute at most."""
+    if not settings.INSIGHTS_STORE:
+        return Check("store", OK, "event logs lie in the data folder")
+    known: str | None = cache.get("health:store")
+    if known is None:
+        known = storage.away()
+        cache.set("health:store", known, timeout=_STORE_SECONDS)
+    if known:
+        return Check(
+            "store", WARN, f"the object store cannot be used ({known}); event logs there wait, the rest goes on"
+        )
+    return Check("store", OK, "reachable")
+
+
 CHECKS: dict[str, Callable[[], Check]] = {
     "database": database,
     "broker": broker,
     "ledger": ledger,
     "work": work,
     "beat": beat,
+    "store": store,
 }

@@ -39,9 +39,11 @@ def receive(
     region: str = "",
     origin: str = "upload",
     uploaded_by: Any = None,
+    look_first: bool = False,
 ) -> EventLog:
     """Keep a file as a new event log, and let a worker import it where its columns are told or plain to see.
 
+    ``look_first`` leaves it to wait until somebody has seen what is in it.
     The file is on disk before the row is committed, and no transaction is open while it arrives. Who brought it may
     see it, whatever their units. Raises ``Invalid`` with the field at fault, ``TooLarge``.
     """
@@ -55,11 +57,12 @@ def receive(
         seen = look(arriving / "given", wanted)
         if seen.guess is not None:
             wanted.check_told(seen.columns)
+        state = _first_state(seen, wanted, look_first=look_first)
         with transaction.atomic():
             log = EventLog.objects.create(
                 name=name.strip()[:120], file_name=Path(file_name).name[:200], origin=origin, process=process,
                 business_unit=business_unit, region=region, object_type=object_type[:120], format=seen.format,
-                mapping=_merged(seen, wanted), state=_first_state(seen, wanted), size=size, digest=digest,
+                mapping=_merged(seen, wanted), state=state, size=size, digest=digest,
                 uploaded_by=uploaded_by, created_at=db_now(),
             )  # fmt: skip
             if uploaded_by is not None and not uploaded_by.is_superuser:
@@ -111,13 +114,13 @@ def set_mapping(log: EventLog, mapping: dict[str, Any], *, actor: str, object_ty
 
 
 def delete(log: EventLog, *, actor: str, reason: str = "") -> None:
-    """Remove a log with all its files; the ledger keeps that it was there."""
-    folder = storage.home(log)
+    """Remove a log with all its files and objects; the ledger keeps that it was there."""
+    number = log.pk
     with transaction.atomic():
         record("event_log.deleted", actor=actor, target=log, reason=reason, data=_said(log))
         log.delete()
         # Only once nobody can find the row any more; what a crash leaves, the sweep takes away.
-        transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+        transaction.on_commit(lambda: storage.forget(number))
 
 
 def _keep(target: Path, chunks: Iterable[bytes]) -> tuple[int, str]:
@@ -151,8 +154,10 @@ def _merged(seen: Look, wanted: Mapping) -> dict[str, str]:
     return {**(seen.guess.mapping.as_json() if seen.guess else {}), **wanted.as_json()}
 
 
-def _first_state(seen: Look, wanted: Mapping) -> LogState:
+def _first_state(seen: Look, wanted: Mapping, *, look_first: bool) -> LogState:
     """Ask only where it is worth asking: a file that cannot be read goes on to say why."""
+    if look_first and not seen.error:
+        return LogState.MAPPING
     told = not wanted.missing() or seen.guess is None or seen.guess.sure
     return LogState.IMPORTING if told else LogState.MAPPING
 

@@ -1,6 +1,6 @@
 """The nouns of insights: event logs and the lines of them that were refused."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -30,6 +30,9 @@ class EventLog(models.Model):
     digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the file as it was given.")
     # {"case": …, "activity": …, "timestamp": …, "start": …, "resource": …} as column names, "time_zone", …
     mapping = models.JSONField(default=dict, blank=True)
+    # Whose records it tells of, where somebody said so: {"connection": slug, "entity": …, "key": the attribute that
+    # holds the key ("": the case itself), "prefix": what stands before it, such as a company and a slash}.
+    records: Any = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=12, choices=LogState, default=LogState.MAPPING)
     progress = models.FloatField(default=0.0, help_text="Share of the file that is read, 0 to 1.")
     error = models.TextField(blank=True)
@@ -46,7 +49,11 @@ class EventLog(models.Model):
     last_at = models.DateTimeField(null=True, blank=True)
     # [{"name": …, "level": "case" | "event", "column": …, "type": "text" | "number" | "time" | "flag"}]
     attributes = models.JSONField(default=list, blank=True)
+    # Where the tables of this generation lie in the object store, by name: {"key": …, "size": …, "sha256": …}; empty
+    # where they lie in the data folder.
+    tables: Any = models.JSONField(default=dict, blank=True, editable=False)
     rejected_count = models.BigIntegerField(default=0)
+    failed_rejected_count = models.BigIntegerField(default=0, help_text="Refused lines of an import that failed.")
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField()
     ready_at = models.DateTimeField(null=True, blank=True)
@@ -70,11 +77,23 @@ class EventLog(models.Model):
         """Return the address of its process map."""
         return reverse("event_log", args=[self.pk])
 
+    def refused_now(self) -> "models.QuerySet[Rejected]":
+        """Return the refused lines of the import that readers see."""
+        return Rejected.objects.filter(log=self, generation=self.generation)
+
+    def refused_last(self) -> "models.QuerySet[Rejected]":
+        """Return the refused lines of the import that failed; what came of the one before stays apart."""
+        return Rejected.objects.filter(log=self, generation__gt=self.generation)
+
 
 class Rejected(models.Model):
-    """One line of a log that could not be an event, and why; only the first thousand are kept, all are counted."""
+    """One line of a log that could not be an event, and why; only the first thousand are kept, all are counted.
+
+    ``generation`` is that of its import; of one that failed, the one that it would have been.
+    """
 
     log = models.ForeignKey(EventLog, on_delete=models.CASCADE, related_name="rejected")
+    generation = models.PositiveIntegerField(default=1)
     line = models.BigIntegerField(help_text="Line of the file, or number of the event, counted from 1.")
     reason = models.CharField(max_length=200)
     text = models.CharField(max_length=200, blank=True, help_text="The beginning of the line.")

@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -79,6 +79,7 @@ class LogList(ListAPIView[EventLog], _Logs):
             file_name=file.name or "",
             mapping=mapping_of(told.get("mapping", ""), wanted="an object with case, activity and timestamp"),
             uploaded_by=person,
+            look_first=told.get("look_first", False),
             **{key: told.get(key, "") for key in ("object_type", "process", "business_unit", "region")},
         )
         return self.received(log)
@@ -141,14 +142,18 @@ class LogMapping(_Logs):
 class LogPreview(_Logs):
     """What the file looks like."""
 
-    @extend_schema(responses=PreviewSerializer)
+    @extend_schema(
+        responses=PreviewSerializer,
+        parameters=[OpenApiParameter("object_type", str, description="Of OCEL: which objects would be the cases.")],
+    )
     def get(self, request: Request, pk: int) -> Response:
-        """Show the first 20 rows of the file and what its columns seem to be."""
+        """Show the first 20 rows of the file and what its columns seem to be; of XES and OCEL what is inside."""
         log = self.found(pk)
         given = storage.given(log)
         if not given.exists():
             raise Invalid("This log did not come as a file.", {"file": ["There is no file to look at."]})
-        seen = look(given, Mapping.of(log.mapping))
+        object_type = request.query_params.get("object_type", "")[:120] or log.object_type
+        seen = look(given, Mapping.of(log.mapping), inside=True, object_type=object_type)
         guess = seen.guess
         return Response(
             PreviewSerializer(
@@ -161,6 +166,7 @@ class LogPreview(_Logs):
                     "sure": guess is None or guess.sure,
                     "object_types": seen.object_types,
                     "error": seen.error,
+                    "inside": seen.inside,
                 }
             ).data
         )

@@ -18,7 +18,7 @@ import duckdb
 
 from insights.eventlog import faults
 from insights.eventlog.attributes import Column, columns_of, constant_so_far
-from insights.eventlog.shapes import Built, ImportFailed, Mapping, Staged
+from insights.eventlog.shapes import Built, ImportFailed, Mapping, Refused, Staged
 from insights.eventlog.times import as_utc, latest
 from insights.eventlog.workbench import source, workbench
 
@@ -72,6 +72,15 @@ def _build(work: _Work, told: Told) -> Built:
     _load(work)
     told(0.4, work.db)
     refused, refused_count = faults.collect(work.db, work.staged, work.mapping)
+    try:
+        return _tables(work, told, refused, refused_count)
+    except (ImportFailed, duckdb.Error) as error:
+        # Whatever it breaks at from here on, these lines were refused.
+        text = str(error) if isinstance(error, ImportFailed) else _in_words(error)
+        raise ImportFailed(text, refused, refused_count) from error
+
+
+def _tables(work: _Work, told: Told, refused: list[Refused], refused_count: int) -> Built:
     _number(work)
     told(0.6, work.db)
     _write_events(work)
@@ -243,7 +252,7 @@ def _write_activities(work: _Work) -> None:
     )
 
 
-def _sum_up(work: _Work, refused: list[Any], refused_count: int) -> Built:
+def _sum_up(work: _Work, refused: list[Refused], refused_count: int) -> Built:
     cases, events, activities, variants, first_at, last_at = work.run(
         "SELECT count(*), sum(events)::BIGINT, (SELECT count(*) FROM acts), (SELECT count(*) FROM vs), "
         "min(first_at), max(last_at) FROM cs"

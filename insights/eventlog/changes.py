@@ -7,6 +7,8 @@ from typing import Any
 
 from audit.clock import db_now
 from connectors.models import Connection, Delivery
+from connectors.registry import record_named
+from insights.eventlog import sources
 from insights.eventlog.continuous import Happening, append, log_of
 from insights.eventlog.importing import LeaseLost
 from insights.models import EventLog
@@ -42,19 +44,21 @@ def _keep_up(log: EventLog, connection: Connection) -> int:
         pk__gt=int(log.mapping.get("cursor") or 0), received_at__lt=db_now() - _SETTLED
     ).order_by("pk")
     found = list(rows[:_BATCH])
-    happenings = [each for each in map(_happening, found) if each is not None]
+    happenings = [each for each in (_happening(one, connection) for one in found) if each is not None]
     if happenings:
         append(log, happenings, cursor=found[-1].pk)
     return len(happenings)
 
 
-def _happening(delivery: Delivery) -> Happening | None:
+def _happening(delivery: Delivery, connection: Connection) -> Happening | None:
     """Return the change as an event; nothing where it does not say which record changed."""
     fields = _fields(delivery.payload)
     case = next((value for key in _KEYS for name, value in fields.items() if key.fullmatch(name)), "")
     if not case:
         return None
     values = {"resource": _first(fields, _PERSON), "amount": _first(fields, _AMOUNT), "delivery": delivery.external_id}
+    if named := record_named(connection, delivery.event, delivery.payload):
+        values |= dict(zip((sources.TYPE, sources.KEY), named, strict=True))
     return Happening(case, delivery.event, delivery.occurred_at or delivery.received_at, values)
 
 

@@ -64,7 +64,8 @@ def append(
     """Add events to a log that has no file, and ``facts`` that hold for whole cases; the latest fact stands.
 
     ``cursor`` is kept with them. Raises ``LeaseLost`` where another worker is at it or the cursor has moved on since
-    ``log`` was read, ``ImportFailed`` for a log that came as a file.
+    ``log`` was read, ``ImportFailed`` for a log that came as a file, ``StoreUnavailable`` where its tables cannot be
+    read or kept just now: the next turn adds the same events.
     """
     if log.digest:
         raise ImportFailed(f"{log} came as a file; lines are added to logs that grow by themselves.")
@@ -79,6 +80,7 @@ def append(
             staged = _merge(log, work, list(happenings), facts or {})
             mapping = shapes.Mapping(**{key: name for key, name in ROLES.items() if name in staged.columns})
             built = build(staged, mapping, work / "tables", now=db_now(), told=beat.told)
+            importing.deliver(log, work / "tables", beat)
         kept = {"facts": _facts_of(log, facts or {}), "cursor": seen if cursor is None else cursor}
         log.mapping = {**mapping.as_json(), **kept}
         importing.publish(log, built, work / "tables")
@@ -108,7 +110,7 @@ def _merge(log: EventLog, work: Path, happenings: list[Happening], facts: Mappin
     rows = [[e.case, e.activity, e.at.isoformat(), *_told(e.values, keys["event"])] for e in happenings]
     _rows(work / "new.csv", rows)
     _rows(work / "facts.csv", [[case, *_told(values, keys["case"])] for case, values in facts.items()])
-    folders = [work, storage.generation(log)] if log.generation else [work]
+    folders = [work, *({storage.table(log, each).parent for each in storage.TABLES} if log.generation else ())]
     with workbench(folders, work / "spill") as db:
         load(db, "new", work / "new.csv", _numbered(3 + len(keys["event"])))
         load(db, "facts", work / "facts.csv", _numbered(1 + len(keys["case"])))

@@ -2,7 +2,8 @@
 
 1. ``claim`` takes the lease: of two workers the database lets one through.
 2. What was given is staged, then built into a folder that no reader knows.
-3. ``publish`` moves the row to the new generation, only while the lease is still held; the folder takes its final
+3. ``deliver`` brings the tables to the object store where there is one; no row names them yet.
+4. ``publish`` moves the row to the new generation, only while the lease is still held; the folder takes its final
    name inside that transaction, so that a worker that was believed dead changes nothing.
 """
 
@@ -10,7 +11,7 @@ import logging
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ from insights.eventlog.build import build
 from insights.eventlog.shapes import ROLES, BadMapping, Built, ImportFailed, Mapping, Refused, Staged, storable
 from insights.eventlog.templates import best_for
 from insights.models import EventLog, Rejected
+from insights.objectstore.faults import WAIT_SECONDS, StoreUnavailable
 from insights.states import LogState
 
 logger = logging.getLogger(__name__)
@@ -125,21 +127,30 @@ def run(log_id: int, *, aside: bool = True) -> EventLog:
     work = storage.home(log) / f"work-{log.lease_token}"
     work.mkdir(parents=True, exist_ok=True)
     try:
+        storage.require()
         with beating(log, aside=aside) as beat:
             built = _import(log, work, beat)
+            deliver(log, work / "tables", beat)
         publish(log, built, work / "tables")
-    except (ImportFailed, BadMapping) as reason:
+    except ImportFailed as reason:
+        _fail(log, str(reason), reason.refused, reason.refused_count)
+    except BadMapping as reason:
         _fail(log, _words(reason))
+    except StoreUnavailable as away:
+        _put_off(log, str(away))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     log.refresh_from_db()
     return log
 
 
-def _words(reason: ImportFailed | BadMapping) -> str:
-    if isinstance(reason, BadMapping):
-        return " ".join([str(reason), *(f"{key}: {' '.join(told)}" for key, told in reason.errors.items())])
-    return str(reason)
+def deliver(log: EventLog, tables: Path, beat: _Beat) -> None:
+    """Bring the tables to where they belong while the lease is kept. Raises ``LeaseLost``, ``StoreUnavailable``."""
+    storage.deliver(log, log.generation + 1, tables, lambda: beat.told(beat.share))
+
+
+def _words(reason: BadMapping) -> str:
+    return " ".join([str(reason), *(f"{key}: {' '.join(told)}" for key, told in reason.errors.items())])
 
 
 def _import(log: EventLog, work: Path, beat: _Beat) -> Built:
@@ -186,20 +197,20 @@ def publish(log: EventLog, built: Built, tables: Path) -> None:
             lease_token="", lease_until=None, mapping=log.mapping, object_type=log.object_type[:120],
             process=log.process or _process_of(built), cases=built.cases, events=built.events,
             activities=built.activities, variants=built.variants, first_at=built.first_at.replace(tzinfo=UTC),
-            last_at=built.last_at.replace(tzinfo=UTC), attributes=built.attributes, rejected_count=built.refused_count,
+            last_at=built.last_at.replace(tzinfo=UTC), attributes=built.attributes, tables=log.tables,
+            rejected_count=built.refused_count, failed_rejected_count=0,
         ):  # fmt: skip
             raise LeaseLost(f"event log {log.pk} was taken over")
-        _keep_refused(log, built.refused)
+        Rejected.objects.filter(log=log).delete()
+        _keep_refused(log, built.refused, number)
         if log.digest:
             # What grows by itself rests on the ledger or on deliveries: entering each step would feed itself.
             record("event_log.imported", actor=ACTOR, target=log, data=_told(log, built, number))
         # The row is locked until the commit, so that nobody else names a folder; what a crash left there goes.
-        final = storage.generation(log, number)
-        shutil.rmtree(final, ignore_errors=True)
-        tables.rename(final)
+        storage.settle(log, number, tables)
     log.generation = number
     shutil.rmtree(storage.home(log) / "staged", ignore_errors=True)
-    _forget_older(log, number)
+    storage.forget_older(log, number)
 
 
 def tidy() -> int:
@@ -208,9 +219,9 @@ def tidy() -> int:
     known: set[Path] = set()
     for pk, generation, token in EventLog.objects.values_list("pk", "generation", "lease_token"):
         home = root / "logs" / str(pk)
-        known |= {home, home / f"g{generation}", home / f"work-{token}"}
+        known |= {home, home / f"g{generation}", home / f"work-{token}", root / "cache" / str(pk)}
     gone = 0
-    for pattern in ("incoming/*", "logs/*/work-*", "logs/*/g[0-9]*", "logs/*"):
+    for pattern in ("incoming/*", "logs/*/work-*", "logs/*/g[0-9]*", "logs/*", "cache/*"):
         for folder in root.glob(pattern):
             if folder not in known and folder.stat().st_mtime < old:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -218,11 +229,13 @@ def tidy() -> int:
     return gone
 
 
-def _forget_older(log: EventLog, number: int) -> None:
-    """Take away old generations but the last: a page that began before this one still reads it."""
-    for folder in storage.home(log).glob("g*"):
-        if folder.name[1:].isdigit() and int(folder.name[1:]) < number - 1:
-            shutil.rmtree(folder, ignore_errors=True)
+def tidy_objects() -> int:
+    """Take away objects of the store that no row knows, the same way. Return how many; none where it is away."""
+    try:
+        return storage.sweep(db_now() - TIDY_AFTER)
+    except StoreUnavailable as away:
+        logger.warning("Objects without a row are left for the next turn: %s", away)
+        return 0
 
 
 def _told(log: EventLog, built: Built, number: int) -> dict[str, Any]:
@@ -242,21 +255,38 @@ def _process_of(built: Built) -> str:
     return template.process if template else ""
 
 
-def _keep_refused(log: EventLog, refused: list[Refused]) -> None:
-    Rejected.objects.filter(log=log).delete()
+def _keep_refused(log: EventLog, refused: Sequence[Refused], generation: int) -> None:
     rows = [
-        Rejected(log=log, line=each.line, reason=each.reason[:200], text=storable(each.text)[:200]) for each in refused
+        Rejected(
+            log=log, generation=generation, line=each.line, reason=each.reason[:200], text=storable(each.text)[:200]
+        )
+        for each in refused
     ]
     Rejected.objects.bulk_create(rows, batch_size=500)
 
 
-def _fail(log: EventLog, reason: str) -> None:
-    """Note why the file is no log; what readers saw before they go on seeing. Raises ``LeaseLost``."""
+def _put_off(log: EventLog, reason: str) -> None:
+    """Let the log wait for the object store, for ever if need be: nothing is wrong with its file."""
+    until = db_now() + timedelta(seconds=WAIT_SECONDS)
+    held = EventLog.objects.filter(pk=log.pk, state=LogState.IMPORTING, lease_token=log.lease_token)
+    held.update(error=reason, lease_token="", lease_until=until, attempts=0)
+
+
+def _fail(log: EventLog, reason: str, refused: Sequence[Refused] = (), count: int = 0) -> None:
+    """Note why the file is no log, and which lines it refused; what readers saw before they go on seeing.
+
+    Raises ``LeaseLost``.
+    """
     reason = storable(reason)[:2000]
     with transaction.atomic():
         held = EventLog.objects.filter(pk=log.pk, state=LogState.IMPORTING, lease_token=log.lease_token)
-        if not held.update(state=LogState.FAILED, error=reason, lease_token="", lease_until=None, attempts=0):
+        if not held.update(
+            state=LogState.FAILED, error=reason, lease_token="", lease_until=None, attempts=0,
+            failed_rejected_count=count,
+        ):  # fmt: skip
             raise LeaseLost(f"event log {log.pk} was taken over")
+        log.refused_last().delete()
+        _keep_refused(log, refused, log.generation + 1)
         record("event_log.failed", actor=ACTOR, target=log, reason=reason, data={"name": log.name})
     shutil.rmtree(storage.home(log) / "staged", ignore_errors=True)
     log.refresh_from_db()

@@ -1,5 +1,6 @@
 """What the parts of the import hand to each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,15 @@ _WORDS = {"duplicates": ("keep", "drop"), "future": ("reject", "keep")}
 
 
 class ImportFailed(Exception):
-    """The file cannot become an event log; the text says why, for the person who gave it."""
+    """The file cannot become an event log; the text says why, for the person who gave it.
+
+    ``refused`` are the lines that were no events, as far as the import had got, and ``refused_count`` all of them.
+    """
+
+    def __init__(self, text: str, refused: "Sequence[Refused]" = (), refused_count: int = 0) -> None:
+        super().__init__(text)
+        self.refused = refused
+        self.refused_count = refused_count
 
 
 class BadMapping(Invalid):

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.errors import Invalid
-from incidents.models import Incident
+from insights.eventlog.sources import entities_of, incidents_about
 from insights.mining.answers import kept
 from insights.mining.bottlenecks import Bottlenecks, bottlenecks
 from insights.mining.cases import ORDERS, Case, CaseDetail, cases, one_case
@@ -130,7 +130,7 @@ class LeakageQuestion(Question):
         told_as("rate", "What tied-up money costs a year, 0.08 without it.", float),
     )
     def get(self, request: Request, pk: int) -> Response:
-        """Tell what is lost in time and money over the target, per variant and step, with what that assumes."""
+        """Tell the KPI leakage: time and money lost over the target, per variant and step, with what that assumes."""
         log, given = self.log(pk), self.given
         rate = given.amount("rate")
         answer = kept(
@@ -182,12 +182,12 @@ class CaseQuestion(Question):
 
     @extend_schema(responses=form_of(CaseDetail))
     def get(self, request: Request, pk: int, case: str) -> Response:
-        """Tell one case with its events, what the source told of each, and the incidents of the same name."""
+        """Tell one case with its events, what the source told of each, its record there, and the incidents about it."""
         log = self.log(pk)
         found = one_case(log, case)
         if found is None:
             raise Http404
-        incidents = Incident.objects.visible_to(request.user).filter(entity_key=case).order_by("-id")
+        incidents = incidents_about(request.user, log, case, entities_of(request.user, found.record))
         return Response({**told(found), "incidents": list(incidents.values_list("pk", flat=True)[:50])})
 
 

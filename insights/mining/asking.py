@@ -9,7 +9,7 @@ from pathlib import Path
 
 from audit.errors import Refusal
 from insights import storage
-from insights.engines import Answer, Value, engine_for
+from insights.engines import Answer, TableGone, Value, engine_for
 from insights.models import EventLog
 from insights.states import LogState
 
@@ -70,7 +70,22 @@ def ask(
     used = _needed(named, sql)
     text = ("WITH " + ", ".join(f"{name} AS ({named[name]})" for name in used) + " " + sql) if used else sql
     given = (*scope.parameters, *parameters) if "chosen" in used else tuple(parameters)
-    return engine_for().ask({name: storage.table(log, name) for name in storage.TABLES}, text, given)
+    return of_tables(log, text, given)
+
+
+def of_tables(log: EventLog, sql: str, parameters: Sequence[Value] = ()) -> Answer:
+    """Run a SELECT over the four tables of a log as they are, wherever they lie."""
+    try:
+        return engine_for().ask(_tables(log), sql, parameters)
+    except TableGone:
+        if not log.tables:
+            raise
+    # This machine made room for another log's tables at that very moment; they come again.
+    return engine_for().ask(_tables(log), sql, parameters)
+
+
+def _tables(log: EventLog) -> dict[str, Path]:
+    return {name: storage.table(log, name) for name in storage.TABLES}
 
 
 def _needed(named: Mapping[str, str], sql: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What every page of a log shares: the log, its filter, the tabs, a file of the same rows, and what is said instead."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from insights.mining.filters import EVERYTHING, Filter, parse
 from insights.mining.serving import Given
 from insights.mining.telling import lines, told
 from insights.models import EventLog
+from insights.objectstore.faults import StoreUnavailable
 from insights.states import LogState
 from insights.views.chips import chips
 from insights.views.state import state_page
@@ -42,7 +44,7 @@ TABS = (
     ("event_log_duties", "Duties"),
     ("event_log_causes", "Causes"),
     ("event_log_hotspots", "Hot spots"),
-    ("event_log_leakage", "Leakage"),
+    ("event_log_leakage", "KPI leakage"),
     ("event_log_cases", "Cases"),
     ("event_log_compare", "Compare"),
     ("event_log_facts", "Facts"),
@@ -131,7 +133,10 @@ def frame(
     request: HttpRequest, log: EventLog, page: str, filter: Filter, own: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return what the head of every page of a log needs."""
-    known = list(names(log).by_number.values()) if log.generation else []
+    known: list[str] = []
+    # Where the tables are out of reach the page still says what is known of the log, and lets it be taken away.
+    with suppress(StoreUnavailable):
+        known = list(names(log).by_number.values()) if log.generation else []
     return {
         "log": log,
         "tabs": [(label, address(log, name, filter), name == page) for name, label in TABS],
@@ -165,8 +170,8 @@ def about(page: str, *, also: Iterable[str] = ()) -> Callable[[View], Page]:
                 return state_page(request, log)
             try:
                 chosen = parse(log, request.GET, also=(*OWN, *also), activities=names(log).numbers)
-            except Invalid as invalid:
-                return _wrong(request, log, page, invalid)
+            except Refusal as refusal:
+                return _wrong(request, log, page, refusal)
             try:
                 return view(Asked(request, log, chosen, page))
             except Refusal as refusal:

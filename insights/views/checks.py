@@ -84,7 +84,11 @@ def _narrowed(filter: Filter, one: Deviation) -> Filter:
 
 
 def _watch(asked: Asked, one: Deviation, follows: Follows) -> offers.Watch | None:
-    """Offer what would tell of it while it happens; a wrong start or end is only known afterwards."""
+    """Offer what would tell of it while it happens."""
+    if one.kind == "start":
+        return offers.watch_start(asked.log, asked.filter, one.activity)
+    if one.kind == "end":
+        return offers.watch_end(asked.log, asked.filter, one.activity)
     if one.kind == "extra":
         return offers.watch_number(asked.log, asked.filter, one.activity)
     if one.kind == "move" and one.activity == one.target:
@@ -94,7 +98,7 @@ def _watch(asked: Asked, one: Deviation, follows: Follows) -> offers.Watch | Non
     else:
         between = {then for first, then in follows if first == one.activity}
         left_out = [(first, then) for first, then in follows if then == one.target and first in between]
-    fitting = next((couple for couple in left_out if one.kind in ("missing", "move")), None)
+    fitting = next(iter(left_out), None)
     return offers.watch_missing(asked.log, asked.filter, *fitting) if fitting else None
 
 

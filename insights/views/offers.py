@@ -83,6 +83,20 @@ def watch_missing(log: EventLog, filter: Filter, activity: str, before: str) -> 
     return _watch(log, filter, "pattern", words, label=f"Missing: {activity}", **told)
 
 
+def watch_start(log: EventLog, filter: Filter, activity: str) -> Watch:
+    """Offer a detector for cases that begin with a step that should not be the first."""
+    words = f"Tell me when a case begins with {_quoted(activity)}"
+    told = {"pattern": "starts_with", "activity": activity}
+    return _watch(log, filter, "pattern", words, label=f"Begins with {activity}", **told)
+
+
+def watch_end(log: EventLog, filter: Filter, activity: str) -> Watch:
+    """Offer a detector for cases that end with a step that should not be the last."""
+    words = f"Tell me when a case ends with {_quoted(activity)}"
+    told = {"pattern": "ends_with", "activity": activity}
+    return _watch(log, filter, "pattern", words, label=f"Ends with {activity}", **told)
+
+
 def watch_duty(log: EventLog, filter: Filter, first: str, second: str) -> Watch:
     """Offer a detector for one person who does what two should."""
     words = f"Tell me when one person does both {_quoted(first)} and {_quoted(second)}"

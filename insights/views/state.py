@@ -33,7 +33,7 @@ def _region(request: HttpRequest, log: EventLog) -> SafeString:
         "log": log,
         "percent": round(log.progress * 100),
         "may_act": may_act(request.user),
-        "rejected": log.rejected.all()[:10] if log.state == LogState.FAILED else (),
+        "rejected": log.refused_last()[:10] if log.state == LogState.FAILED else (),
     }
     waiting = log.state == LogState.IMPORTING
     url = reverse("event_log_live", args=[log.pk])

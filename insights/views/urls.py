@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from insights.views import answers, cases, checks, logs, mapping, maps, reasons, state
+from insights.views import answers, cases, checks, logs, mapping, maps, reasons, records, state
 
 _LOG = "insights/logs/<int:pk>/"
 urlpatterns: list[URLPattern] = [
@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_LOG}compare/", cases.compare_page, name="event_log_compare"),
     path(f"{_LOG}filter/", cases.narrow, name="event_log_filter"),
     path(f"{_LOG}facts/", logs.facts, name="event_log_facts"),
+    path(f"{_LOG}records/", records.bind, name="event_log_records"),
     path(f"{_LOG}rejected.csv", logs.rejects, name="event_log_rejects"),
     path(f"{_LOG}delete/", logs.delete, name="event_log_delete"),
 ]

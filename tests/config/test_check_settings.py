@@ -18,6 +18,7 @@ from config.checks import dangerous_settings
 ROOT = Path(__file__).resolve().parents[2]
 KEY = urlsafe_b64encode(b"k" * 32).decode()
 POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
+STORE = {"INSIGHTS_STORE": "s3://logs", "INSIGHTS_S3_ENDPOINT": "https://s3.example"}
 SOUND: dict[str, Any] = {
     "ENVIRONMENT": "prod",
     "DEBUG": False,
@@ -44,6 +45,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Callable[..., set[str]]:
 
 def test_sound_production_settings_pass(found):
     assert found() == set()
+    assert found(**STORE) == set()
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,12 @@ def test_sound_production_settings_pass(found):
         ({"LEASE_SECONDS": 20, "OUTBOUND_TIMEOUT_SECONDS": 20.0}, "goldseam.W003"),
         ({"LEASE_SECONDS": 59, "OUTBOUND_TIMEOUT_SECONDS": 20.0}, "goldseam.W003"),
         ({"CELERY_BROKER_TRANSPORT_OPTIONS": {"visibility_timeout": 30}}, "goldseam.W008"),
+        ({**STORE, "INSIGHTS_STORE": "logs"}, "goldseam.E012"),
+        ({**STORE, "INSIGHTS_S3_ENDPOINT": "http://10.0.0.7:9000"}, "goldseam.E013"),
+        ({"INSIGHTS_STORE": "s3://logs"}, "goldseam.E014"),
+        ({**STORE, "INSIGHTS_S3_KEY": "key"}, "goldseam.E015"),
+        ({**STORE, "INSIGHTS_S3_ENDPOINT": "s3.example"}, "goldseam.E016"),
+        ({**STORE, "INSIGHTS_S3_ENDPOINT": "http://10.0.0.7:9000", "INSIGHTS_S3_ALLOW_HTTP": True}, "goldseam.W009"),
     ],
 )
 def test_a_dangerous_setting_is_reported(found, changes, expected):

@@ -52,7 +52,7 @@ def test_each_dependency_is_named(client):
     status, word, checks = ready(client)
 
     assert (status, word) == (200, "ok")
-    assert set(checks) == {"database", "broker", "ledger", "work", "beat"}
+    assert set(checks) == {"database", "broker", "ledger", "work", "beat", "store"}
     assert {check["status"] for check in checks.values()} == {"ok"}
 
 

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.insights.storing import s3_server, store, unreachable
+
+__all__ = ["s3_server", "store", "unreachable"]
+
 REAL = Path(__file__).resolve().parents[3] / "shared" / "logs"
 
 
