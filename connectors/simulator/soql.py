@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from .entities import parse_moment
@@ -18,7 +18,9 @@ Predicate: TypeAlias = Callable[[Fields], bool]
 
 TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^'\\]|\\.)*')|(?P<moment>\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:?\d\d))?)"
-    r"|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.]*)|(?P<mark>!=|<>|<=|>=|[=<>(),]))"
+    r"|(?P<number>-?\d+(?:\.\d+)?)|(?P<days>(?:TODAY|YESTERDAY|LAST_N_DAYS:\d{1,4})\b)"
+    r"|(?P<word>[A-Za-z_][\w.]*)|(?P<mark>!=|<>|<=|>=|[=<>(),]))",
+    re.IGNORECASE,
 )
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -71,6 +73,30 @@ def _unescaped(text: str) -> str:
 
 def _moment(text: str) -> datetime | None:
     return parse_moment(re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text))
+
+
+@dataclass(frozen=True)
+class Days:
+    """Whole days that a word stands for: TODAY, or LAST_N_DAYS:n, which ends with today."""
+
+    start: datetime
+    end: datetime  # the first moment after it
+
+    @classmethod
+    def of(cls, word: str) -> Days:
+        """Read the word, by today's date in UTC."""
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        tomorrow, name = today + timedelta(days=1), word.upper()
+        if name == "YESTERDAY":
+            return cls(today - timedelta(days=1), today)
+        _, _, back = name.partition(":")
+        return cls(today - timedelta(days=int(back or 0)), tomorrow)
+
+    def holds(self, verb: str, at: datetime) -> bool:
+        """Compare a moment: equal is within, greater is after the last of the days."""
+        inside = self.start <= at < self.end
+        found = {"=": inside, "!=": not inside, "<>": not inside, "<": at < self.start, "<=": at < self.end}
+        return {**found, ">": at >= self.end, ">=": at >= self.start}[verb]
 
 
 class Parser:
@@ -161,16 +187,16 @@ class Parser:
                 return order
 
     def _any(self, sobject: SObject) -> Predicate:
-        parts = [self._all(sobject)]
-        while self._take("OR"):
-            parts.append(self._all(sobject))
-        return parts[0] if len(parts) == 1 else lambda row: any(part(row) for part in parts)
-
-    def _all(self, sobject: SObject) -> Predicate:
-        parts = [self._not(sobject)]
-        while self._take("AND"):
+        """Read conditions of one level: Salesforce mixes neither AND with OR nor takes NOT behind them."""
+        parts, joined = [self._not(sobject)], ""
+        while self._peek("AND", "OR"):
+            word = self._next()[1].upper()
+            if joined not in ("", word) or self._peek("NOT"):
+                raise malformed(f"unexpected token: '{'NOT' if self._peek('NOT') else word}'")
+            joined = word
             parts.append(self._not(sobject))
-        return parts[0] if len(parts) == 1 else lambda row: all(part(row) for part in parts)
+        every = any if joined == "OR" else all
+        return parts[0] if len(parts) == 1 else lambda row: every(part(row) for part in parts)
 
     def _not(self, sobject: SObject) -> Predicate:
         if self._take("NOT"):
@@ -212,6 +238,8 @@ class Parser:
             return None
         if sort == "text" and target.kind not in ("datetime", "boolean"):
             return _folded(_unescaped(text), target)
+        if sort == "days" and target.kind == "datetime":
+            return Days.of(text)
         if sort == "moment" and target.kind == "datetime" and (moment := _moment(text)) is not None:
             return moment
         if target.kind == "boolean" and text.lower() in ("true", "false"):
@@ -241,6 +269,8 @@ def _compared(path: str, target: SField, verb: str, wanted: Any) -> Predicate:
 
     def test(row: Fields) -> bool:
         value = _folded(value_at(row, path), target)
+        if isinstance(wanted, Days):
+            return value is not None and wanted.holds(verb, value)
         if value is None or wanted is None:
             return verb in ("=", "!=", "<>") and compare(value, wanted)
         return compare(value, wanted)

@@ -1,6 +1,7 @@
 """The verbs of detectors: write a version, rehearse it, switch it on and off."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -28,9 +29,14 @@ def _require(user: Any) -> None:
         raise NotAllowed("Detectors are changed by operators and automation owners.")
 
 
+def may_ask(user: Any) -> bool:
+    """Tell whether ``user`` may ask saved queries."""
+    return has_role(user, "automation_admin")
+
+
 def _require_for(user: Any, definition: Definition) -> None:
     """Refuse a saved query to whoever does not configure connections: its rows are of every unit."""
-    if definition.saved is not None and not has_role(user, "automation_admin"):
+    if definition.saved is not None and not may_ask(user):
         raise NotAllowed("Saved queries are asked by automation owners: a connection shows rows of every unit.")
 
 
@@ -125,6 +131,10 @@ def publish(detector: Detector, text: Definition, *, author: str) -> DetectorVer
     if active is not None and active.digest == print_:
         return active
     detector.versions.filter(active=True).update(active=False)
+    if active is not None and active.definition.get("rule", {}).get("query") != definition["rule"].get("query"):
+        # How far another question had read says nothing about this one.
+        detector.watermark = ""
+        detector.save(update_fields=["watermark"])
     number = (detector.versions.aggregate(last=Max("number"))["last"] or 0) + 1
     try:
         version = DetectorVersion.objects.create(
@@ -187,7 +197,9 @@ def preview(detector_definition: Mapping[str, Any], *, by: Any) -> queries.Rows:
     saved = text.saved
     if saved is None:
         raise Invalid("This detector rests on no saved query.", {"rule.query": ["Name a connection and a read."]})
-    return queries.ask(saved, watermark="", now=db_now(), actor=by.get_username(), most=queries.PREVIEW_ROWS)
+    now = db_now()
+    since = now - timedelta(days=text.limits.look_back_days)
+    return queries.ask(saved, watermark="", now=now, actor=by.get_username(), most=queries.PREVIEW_ROWS, since=since)
 
 
 def enable(detector: Detector, *, by: Any, reason: str = "", if_version: int | None = None) -> Detector:

@@ -97,7 +97,10 @@ class ForecastRule(Part):
 
 
 class Saved(Part):
-    """A declared read of a connection that is asked again and again; a text may hold {watermark}."""
+    """A read of a connection that is asked again and again; a text may hold {watermark}.
+
+    A declared read fills its arguments in; a free one takes a question in the system's own language.
+    """
 
     connection: Slug
     operation: str = Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$")
@@ -105,6 +108,7 @@ class Saved(Part):
     key: str = Field(default="", max_length=100, description="The column that names a row; blank: the record's id.")
     time: str = Field(default="", max_length=100, description="The column with a row's time; blank: when it was read.")
     watermark: str = Field(default="", max_length=100, description="Rows up to the last seen value are left out.")
+    start: str = Field(default="", max_length=100, description="The first {watermark}; blank: as far as it looks back.")
     max_rows: int = Field(default=500, ge=1, le=5000, description="More rows are left for the next run, and said.")
 
 
@@ -136,13 +140,16 @@ class PatternRule(Part):
     """A case goes a way that it should not."""
 
     kind: Literal["pattern"] = "pattern"
-    pattern: Literal["variant", "missing", "loop", "after_end", "slow"]
+    pattern: Literal["variant", "missing", "loop", "after_end", "slow", "starts_with", "ends_with"]
     path: list[Name] = Field(default=[], max_length=500, description="For variant: every step in its order.")
-    activity: str = Field(default="", max_length=300, description="What is missing, repeated, the end, or slow.")
+    activity: str = Field(default="", max_length=300, description="What is missing, repeated, slow, a start or an end.")
     before: str = Field(default="", max_length=300, description="For missing: must stand before this.")
     after: str = Field(default="", max_length=300, description="For missing: must follow this; blank: the start.")
     then: str = Field(default="", max_length=300, description="For slow: the step after it; blank: whatever follows.")
-    hours: Hours | None = Field(default=None, description="For missing after, and slow: how long is too long.")
+    hours: Hours | None = Field(
+        default=None,
+        description="For missing after, and slow: how long is too long. For ends_with: silent for so long.",
+    )
     times: int = Field(default=1, ge=1, le=10_000, description="For loop: more often than this.")
 
     @model_validator(mode="after")
@@ -156,6 +163,8 @@ class PatternRule(Part):
             raise ValueError("before, hours: it is missing either before a step or after so many hours; give one.")
         if self.pattern == "slow" and self.hours is None:
             raise ValueError("hours: say how long is too long.")
+        if self.pattern == "ends_with" and self.hours is None:
+            raise ValueError("hours: say after how many hours of silence a case counts as ended.")
         return self
 
 

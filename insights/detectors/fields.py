@@ -7,7 +7,7 @@ from django import forms
 
 from connectors.models import Connection
 from incidents.models import Calendar, ExceptionKind
-from insights.detectors.queries import reads_of
+from insights.detectors.queries import entities_of, reads_of
 from insights.mining.asking import NotReady, names
 from insights.models import EventLog
 
@@ -70,6 +70,12 @@ def line(label: str, help: str = "", *, needed: bool = False, most: int = 300) -
     return forms.CharField(label=label, help_text=help, required=needed, max_length=most)
 
 
+def text(label: str, help: str = "", *, rows: int = 4, needed: bool = True) -> forms.Field:
+    """Return a question whose answer is a text of another language, kept letter by letter."""
+    widget = forms.Textarea(attrs={"rows": rows, "class": "mono", "spellcheck": "false", "autocapitalize": "off"})
+    return forms.CharField(label=label, help_text=help, required=needed, max_length=6000, widget=widget)
+
+
 def lines(label: str, help: str = "", *, needed: bool = True) -> forms.Field:
     """Return a question whose answer is one value a line."""
     return forms.CharField(label=label, help_text=help, required=needed, max_length=20_000, widget=forms.Textarea(
@@ -86,8 +92,14 @@ def _kinds() -> Choices:
     return found if any(code == own[0] for code, _ in found) else [own, *found]
 
 
-def _connections() -> Choices:
-    return [(one.slug, one.label or one.slug) for one in Connection.objects.all() if reads_of(one)]
+def connections(language: str = "") -> Choices:
+    """Return the connections with declared reads, or those that can be asked in ``language``."""
+    return [(one.slug, one.label or one.slug) for one in Connection.objects.all() if reads_of(one, language)]
+
+
+def _entities() -> Choices:
+    known = {name for one in Connection.objects.all() if reads_of(one, "odata") for name in entities_of(one)}
+    return _pairs(sorted(known))
 
 
 def _operations() -> Choices:
@@ -147,10 +159,20 @@ FIELDS: dict[str, Callable[[Known], forms.Field]] = {
     "window": lambda _: whole("Values looked back at", 90),
     "at_least": lambda _: number("Smallest difference that matters", 0),
     "code_watched": lambda _: choice("Kind of exception", [("", "every kind"), *_kinds()]),
-    "connection": lambda known: choice("Connection", [("", "every one"), *_connections()]),
+    "connection": lambda known: choice("Connection", [("", "every one"), *connections()]),
     "operation": lambda _: choice("Question", _operations(), "A read that the connection declares.", needed=True),
     "arguments": lambda _: forms.JSONField(
         label="With", required=False, initial=dict, help_text='Such as {"customer": "C1"}; {watermark}: the last one.'
+    ),
+    "ask_entity": lambda _: choice("Entity", _entities(), "The connection says which may be read.", needed=True),
+    "ask_filter": lambda _: text(
+        "Filter", "Such as TotalInvoiceAmount gt 10000 and dataAreaId eq 'usmf'; empty: every record.", needed=False
+    ),
+    "ask_select": lambda _: text("Columns", "Separated by commas; empty: all of them.", rows=2, needed=False),
+    "ask_orderby": lambda _: line("Order", "Such as InvoiceDate asc, InvoiceNumber asc.", most=500),
+    "question": lambda _: text("Question", "Only reading can be said in it.", rows=8),
+    "start": lambda _: line(
+        "First {watermark}", "Empty: as far as it looks back. Needed where the column holds no times.", most=100
     ),
     "key": lambda _: line("Column that names a row", "Empty: the record's id.", most=100),
     "time": lambda _: line("Column with its time", "Empty: when it was read.", most=100),

@@ -13,7 +13,7 @@ WORDS: dict[str, frozenset[str]] = {
     "forecast": frozenset({"ends", "target_hours", "calendar"}),
     "drift": frozenset({"check", "field", "values", "first", "second", "by", "person"}),
     "pattern": frozenset({"pattern", "path", "activity", "before", "after", "then", "hours", "times"}),
-    "query": frozenset({"connection", "operation"}),
+    "query": frozenset({"connection", "operation", "language"}),
     "duplicate": frozenset({"party", "amount_field", "reference", "date", "currency_field"}),
 }
 COMMON = frozenset({"label", "filter", "amount", "code"})

@@ -88,7 +88,7 @@ def _by_rule(definition: Definition, world: World, since: datetime, replay: bool
         return _duplicates(rule, definition, world, since)
     if isinstance(rule, DriftRule) and rule.query is None:
         return drift.look(rule, world.reader(definition), since)
-    looked = _rows(definition, world)
+    looked = _rows(definition, world, since)
     return replace(looked, findings=drift.of_rows(rule, looked.findings)) if isinstance(rule, DriftRule) else looked
 
 
@@ -118,19 +118,24 @@ def _most_looks(log: EventLog) -> int:
     return max(LEAST_LOOKS, min(MOST_LOOKS, EVENTS_OF_ALL_LOOKS // max(log.events, 1)))
 
 
-def _rows(definition: Definition, world: World) -> Looked:
+def _rows(definition: Definition, world: World, since: datetime) -> Looked:
     saved = definition.saved
     if saved is None:
         raise AssertionError("a rule of rows has a saved query")
-    rows = queries.ask(saved, watermark=world.watermark, now=world.now, actor=world.actor)
-    notes = (f"More than {saved.max_rows:,} rows; the rest comes with the next run.",) if rows.cut else ()
+    rows = queries.ask(saved, watermark=world.watermark, now=world.now, actor=world.actor, since=since)
+    if rows.stuck:
+        raise queries.CannotRead(rows.stuck)
+    rest = "the rest comes with the next run." if saved.watermark else (
+        "the others are never looked at. Name a column that only grows, or ask for less."
+    )  # fmt: skip
+    notes = (f"More than {saved.max_rows:,} rows; {rest}",) if rows.cut else ()
     found = rows.findings
     return Looked(found, world.now, judged=len(found), notes=notes, watermark=rows.watermark)
 
 
 def _duplicates(rule: DuplicateRule, definition: Definition, world: World, since: datetime) -> Looked:
     if rule.query is not None:
-        looked = _rows(definition, world)
+        looked = _rows(definition, world, since)
         given = [duplicates.invoice_of(rule, one.entity, one.values, one.at, None) for one in looked.findings]
         # Pairs lie across runs, so a saved query of invoices is read whole each time: it needs no watermark.
         pairs = duplicates.pairs([one for one in given if one is not None], rule)

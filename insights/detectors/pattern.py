@@ -1,4 +1,4 @@
-"""Patterns in a log: a variant, a missing step, a loop, something after the end, a slow step.
+"""Patterns in a log: a variant, a missing step, a loop, something after the end, a slow step, a wrong start or end.
 
 Every answer names the moment at which it could first be known, so that a look at any moment tells the same of the past.
 """
@@ -121,6 +121,18 @@ def _slow(rule: PatternRule, reader: LogReader) -> Question:
     ), {}
 
 
+def _starts_with(rule: PatternRule, reader: LogReader) -> Question:
+    return (
+        "SELECT k.case_no AS case_no, k.at AS found_at, NULL AS measure FROM known k"
+        f" WHERE k.position = 1 AND k.activity = {reader.number(rule.activity)}"
+    ), {}
+
+
+def _ends_with(rule: PatternRule, reader: LogReader) -> Question:
+    """A case counts as ended once it was silent for so long; what comes later does not undo that it was so then."""
+    return _slow(rule.model_copy(update={"then": ""}), reader)
+
+
 def _missing_words(rule: PatternRule, _: float) -> str:
     if rule.before:
         return f"“{rule.before}” was reached without “{rule.activity}”."
@@ -145,6 +157,8 @@ _QUESTIONS: dict[str, Callable[[PatternRule, LogReader], Question]] = {
     "loop": _loop,
     "after_end": _after_end,
     "slow": _slow,
+    "starts_with": _starts_with,
+    "ends_with": _ends_with,
 }
 _WORDS: dict[str, Callable[[PatternRule, float], str]] = {
     "variant": lambda rule, _: f"It went this way: {' → '.join(rule.path)}."[:500],
@@ -152,4 +166,6 @@ _WORDS: dict[str, Callable[[PatternRule, float], str]] = {
     "loop": lambda rule, _: f"“{rule.activity}” was done more than {often(rule.times)}.",
     "after_end": lambda rule, _: f"Something was done after “{rule.activity}”, which should end it.",
     "slow": _slow_words,
+    "starts_with": lambda rule, _: f"It began with “{rule.activity}”.",
+    "ends_with": lambda rule, seconds: f"It ended with “{rule.activity}”: nothing followed for {duration(seconds)}.",
 }

@@ -96,10 +96,25 @@ def rehearse(definition: Definition, world: World, *, visible: QuerySet[Incident
     return Result(
         since=since, until=until, found=len(looked.findings), raised=len(wanted), cooled=len(done.cooled),
         held=len(done.held), nameless=len(looked.findings) - len(named), judged=looked.judged,
-        per_week=round(len(wanted) * 7 / days, 2), weeks=weeks, doubts=looked.doubts, notes=looked.notes,
+        per_week=round(len(wanted) * 7 / days, 2), weeks=weeks, doubts=looked.doubts,
+        notes=(*looked.notes, *_unknowable(definition)),
         examples=tuple(_example(definition, one, labels) for one in reversed(wanted[-EXAMPLES:])),
         labels=Share(sum(labels.values()), len(labels)), alarms=rates[0], blocks=rates[1],
     )  # fmt: skip
+
+
+def _unknowable(definition: Definition) -> tuple[str, ...]:
+    """Say which part of the past a saved query cannot tell: it answers with what stands now."""
+    saved = definition.saved
+    if saved is None:
+        return ()
+    said = (
+        "The rows are as they stand now. What a row said earlier, rows that were deleted and rows that no longer fit"
+        " cannot be known here: in earnest it may have found more, or other ones."
+    )
+    if saved.time:
+        return (f"{said} Each counts as known since its {saved.time}.",)
+    return (f"{said} No column with a time is named, so every row counts as known now: the weeks say nothing.",)
 
 
 def _weekly(wanted: Sequence[Finding], since: datetime, until: datetime) -> tuple[tuple[str, int], ...]:

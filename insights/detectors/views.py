@@ -23,6 +23,7 @@ from insights.detectors.definitions import Limits, read
 from insights.detectors.fields import Known
 from insights.detectors.forms import DetectorForm, initial_from, initial_of
 from insights.detectors.models import Detector, DetectorRun, Rehearsal
+from insights.detectors.queries import CannotRead, Rows, languages
 from insights.detectors.raising import by_hand
 from insights.detectors.tiles import TILES, Tile, tile, tile_of
 from insights.detectors.wording import describe
@@ -75,7 +76,7 @@ def new(request: HttpRequest) -> HttpResponse:
     log = _log_of(request, logs)
     chosen = _tile_of(request)
     if chosen is None or (chosen.needs_log and log is None):
-        context = {"tiles": [one for one in TILES if log or not one.needs_log], "log": log, "logs": logs[:200]}
+        context = {"tiles": _offered(request, log), "log": log, "logs": logs[:200]}
         return render(request, "insights/detector_new.html", context)
     log = log if chosen.needs_log else None
     known = Known.of(log)
@@ -83,6 +84,8 @@ def new(request: HttpRequest) -> HttpResponse:
         form = DetectorForm(chosen, known, initial=initial_from(request.GET, chosen, log))
         return _form_page(request, form, log)
     form = DetectorForm(chosen, known, request.POST)
+    if "preview" in request.POST:
+        return _previewed(request, form, log)
     if form.is_valid():
         try:
             made = actions.create(
@@ -100,6 +103,34 @@ def new(request: HttpRequest) -> HttpResponse:
     return _form_page(request, form, log, status=422)
 
 
+def _offered(request: HttpRequest, log: EventLog | None) -> list[Tile]:
+    """Return what this person can watch here: questions only where they may be asked and a connection understands."""
+    spoken = languages() if actions.may_ask(request.user) else frozenset()
+    found = [one for one in TILES if log or not one.needs_log]
+    if not actions.may_ask(request.user):
+        found = [one for one in found if one.kind != "query"]
+    return [one for one in found if not one.language or one.language in spoken]
+
+
+def _previewed(
+    request: HttpRequest, form: DetectorForm, log: EventLog | None, *, detector: Detector | None = None
+) -> HttpResponse:
+    """Show the first rows of the question as it stands in the form. Nothing is kept."""
+    shown = None
+    if form.is_valid():
+        try:
+            shown = _table(actions.preview(form.definition(), by=person(request)))
+        except Invalid as wrong:
+            form.blame(wrong.errors)
+        except CannotRead as unread:
+            form.add_error(None, str(unread))
+    return _form_page(request, form, log, detector=detector, shown=shown, status=200 if shown else 422)
+
+
+def _table(rows: Rows) -> dict[str, Any]:
+    return {"columns": rows.columns, "rows": [[one.values.get(name) for name in rows.columns] for one in rows.findings]}
+
+
 def _home(request: HttpRequest) -> dict[str, str]:
     """Return the one unit and region that the person works for, for a detector without a log; blank for all of them."""
     scope = getattr(request.user, "scope", None)
@@ -114,9 +145,10 @@ def _form_page(
     log: EventLog | None,
     *,
     detector: Detector | None = None,
+    shown: dict[str, Any] | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    context = {"form": form, "tile": form.tile, "log": log, "detector": detector}
+    context = {"form": form, "tile": form.tile, "log": log, "detector": detector, "shown": shown}
     return render(request, "insights/detector_form.html", context, status=status)
 
 
@@ -154,6 +186,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         return _form_page(request, DetectorForm(chosen, known, initial={**answers, "label": detector.label}), log,
                           detector=detector)  # fmt: skip
     form = DetectorForm(chosen, known, request.POST)
+    if "preview" in request.POST:
+        return _previewed(request, form, log, detector=detector)
     if form.is_valid():
         try:
             actions.revise(
@@ -267,10 +301,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
     detector = _found(request, pk)
     version = detector.active
     rows = actions.preview(version.definition if version else {}, by=request.user)
-    table = [[one.values.get(name) for name in rows.columns] for one in rows.findings]
-    return render(
-        request, "insights/detector_rows.html", {"detector": detector, "columns": rows.columns, "rows": table}
-    )
+    return render(request, "insights/detector_rows.html", {"detector": detector, **_table(rows)})
 
 
 class ByHand(forms.Form):

@@ -9,6 +9,7 @@ from insights.detectors.definitions import (
     ForecastRule,
     PatternRule,
     QueryRule,
+    Saved,
 )
 from insights.detectors.pattern import often
 from insights.mining.wording import duration
@@ -41,8 +42,19 @@ def describe(definition: Definition) -> str:
     if isinstance(rule, DuplicateRule):
         return f"an invoice that repeats another of the same {rule.fields.party} within {rule.days:g} days"
     if isinstance(rule, QueryRule):
-        return f"each row that {rule.query.operation} of {rule.query.connection} returns"
+        return _query(rule.query)
     raise AssertionError(rule)
+
+
+def _query(saved: Saved) -> str:
+    asked = saved.arguments
+    # Read from the text alone: a list of detectors asks nothing for each of them.
+    if saved.operation.endswith(".query") and asked.get("entity"):
+        where = f" where {asked['filter']}" if asked.get("filter") else ""
+        return f"each record of {asked['entity']} in {saved.connection}{where}"[:500]
+    if saved.operation.endswith(".query") and asked.get("query"):
+        return f"each row that {saved.connection} returns for {asked['query']}"[:500]
+    return f"each row that {saved.operation} of {saved.connection} returns"
 
 
 def _drift(rule: DriftRule) -> str:
@@ -66,6 +78,10 @@ def _pattern(rule: PatternRule) -> str:
         return f"“{rule.activity}” does not follow within {long} of {since}"
     if rule.pattern == "loop":
         return f"“{rule.activity}” is done more than {often(rule.times)}"
+    if rule.pattern == "starts_with":
+        return f"a case that begins with “{rule.activity}”"
+    if rule.pattern == "ends_with":
+        return f"a case that ends with “{rule.activity}” (nothing follows for {long})"
     if rule.pattern == "after_end":
         return f"something is done after “{rule.activity}”"
     return (

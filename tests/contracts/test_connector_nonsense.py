@@ -27,6 +27,8 @@ def _example(part: dict[str, Any], known: dict[str, Any]) -> Any:
         part = known[part["$ref"].rpartition("/")[2]]
     if "anyOf" in part:
         return _example(part["anyOf"][0], known)
+    if "examples" in part:
+        return part["examples"][0]
     if "enum" in part:
         return part["enum"][0]
     kind = part.get("type")

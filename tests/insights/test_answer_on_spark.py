@@ -4,6 +4,7 @@ import math
 import random
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from insights.mining.process_map import process_map
 from insights.mining.rework import rework
 from insights.mining.throughput import throughput
 from insights.mining.variants import variants
+from tests.insights.detecting import finished, looked
 from tests.insights.factories import at, make_log
 
 pytest.importorskip("pyspark", reason="Spark is not installed; make test-spark installs it")
@@ -63,6 +65,19 @@ FILTERS = {
     "ends and length": Filter(starts=("Create",), ends=("Ship", "Pack"), min_seconds=1.0, max_seconds=1e7),
     "variants": Filter(variants=(1, 2, 3)),
     "nothing": Filter(min_seconds=1e12),
+}
+
+
+PATTERNS: dict[str, dict[str, Any]] = {
+    "variant": {"path": ["Create", "Check"]},
+    "missing before": {"activity": "Check", "before": "Ship"},
+    "missing after": {"activity": "Ship", "hours": 40},
+    "loop": {"activity": "Check", "times": 1},
+    "after_end": {"activity": "Ship"},
+    "slow": {"activity": "Check", "hours": 30},
+    "slow between": {"activity": "Check", "then": "Pack", "hours": 30},
+    "starts_with": {"activity": "Create"},
+    "ends_with": {"activity": "Return", "hours": 48},
 }
 
 
@@ -126,6 +141,16 @@ def test_every_filter_leaves_the_same_cases(log, settings, name):
 
     alike(here, there)
     assert bool(here.results) is (name != "nothing")
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_every_pattern_of_a_detector_is_found_alike(log, settings, name):
+    rule = {"kind": "pattern", "pattern": name.partition(" ")[0], **PATTERNS[name]}
+
+    here, there = on_both(settings, lambda one, _: looked(one, rule).findings, finished(log), EVERYTHING)
+
+    alike(here, there)
+    assert here
 
 
 def test_files_that_are_gone_are_said_to_be(tmp_path):

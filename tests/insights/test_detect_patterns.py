@@ -19,6 +19,9 @@ RULES = [
     {"kind": "pattern", "pattern": "after_end", "activity": "Close"},
     {"kind": "pattern", "pattern": "slow", "activity": "Create", "then": "Approve", "hours": 11},
     {"kind": "pattern", "pattern": "slow", "activity": "Approve", "hours": 8},
+    {"kind": "pattern", "pattern": "starts_with", "activity": "Create"},
+    {"kind": "pattern", "pattern": "ends_with", "activity": "Pay", "hours": 24},
+    {"kind": "pattern", "pattern": "ends_with", "activity": "Create", "hours": 24},
     {"kind": "pattern", "pattern": "variant", "path": ["Create", "Ship", "Close"]},
     {"kind": "drift", "check": "required", "field": "customer"},
     {"kind": "drift", "check": "required", "field": "customer", "by": "Close"},
@@ -64,6 +67,15 @@ def test_what_happens_later_changes_nothing_that_was_found_before(rule):
         ({"pattern": "slow", "activity": "Create", "then": "Approve", "hours": 11}, [("6", at(72)), ("5", at(140))]),
         ({"pattern": "slow", "activity": "Create", "hours": 11}, [("5", at(51)), ("6", at(71))]),
         ({"pattern": "variant", "path": ["Create", "Ship", "Close"]}, [("3", at(28))]),
+        ({"pattern": "starts_with", "activity": "Create"}, [
+            ("1", at(0)), ("2", at(5)), ("3", at(20)), ("4", at(30)), ("5", at(40)), ("6", at(60)),
+        ]),
+        ({"pattern": "starts_with", "activity": "Ship"}, []),
+        ({"pattern": "ends_with", "activity": "Pay", "hours": 24}, [("4", at(84))]),
+        # It went on much later; when it had been silent for a day, nobody could know that.
+        ({"pattern": "ends_with", "activity": "Create", "hours": 24}, [("5", at(64))]),
+        # Its last step was at the end of what is known: nobody knows yet whether it has ended.
+        ({"pattern": "ends_with", "activity": "Approve", "hours": 24}, []),
     ],
 )  # fmt: skip
 def test_each_pattern_is_found_at_the_moment_when_it_is_first_known(rule, expected):
@@ -178,3 +190,14 @@ def test_a_definition_that_cannot_be_meant_names_its_fields():
     with pytest.raises(Invalid) as wrong:
         read(definition({"kind": "anomaly", "series": {"measure": "events", "per": "week"}, "method": "weekday"}))
     assert "same weekday" in str(wrong.value.errors)
+
+
+def test_a_wrong_start_or_end_is_said_in_words_and_an_end_needs_a_time():
+    start = looked(orders(), {"kind": "pattern", "pattern": "starts_with", "activity": "Create"}).findings[0]
+    end = looked(orders(), {"kind": "pattern", "pattern": "ends_with", "activity": "Pay", "hours": 36}).findings[0]
+
+    assert start.text == "It began with “Create”."
+    assert end.text == "It ended with “Pay”: nothing followed for 1.5 days."
+    with pytest.raises(Invalid) as refused:
+        read(definition({"kind": "pattern", "pattern": "ends_with", "activity": "Pay"}))
+    assert "counts as ended" in str(refused.value.errors)

@@ -10,10 +10,13 @@ from connectors import credentials
 from connectors.answers import Explained
 from connectors.base import Arguments, Health, Inbound, NotFound, Read, Record, Unanswered, Write, Written
 from connectors.credentials import Token
-from connectors.kinds.dynamics_fo import events, odata
-from connectors.kinds.dynamics_fo.odata import COMPANY, NAMESPACE
+from connectors.kinds.dynamics_fo import asking, events, odata
+from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS, NAMESPACE
+from connectors.kinds.dynamics_fo.pages import PAGES
 from connectors.kinds.dynamics_fo.reads import QUERIES, READS
 from connectors.kinds.dynamics_fo.writes import SENDINGS, WRITES, Sending
+from connectors.pages import FrontEnd, front_end
+from connectors.queries import listed
 from connectors.rest import RestConnector, before_writing
 from connectors.transport import Reply
 
@@ -38,8 +41,14 @@ class DynamicsFOConfig(Arguments):
         default="https://login.microsoftonline.com", title="Sign-in address"
     )
     page_size: int = Field(default=500, ge=1, le=10_000, title="Page size")
+    query_entities: Annotated[str, StringConstraints(max_length=4000)] = Field(
+        default="",
+        title="Entities for saved queries",
+        description="Separated by commas; empty: those that its own reads know.",
+    )
+    front_end_url: FrontEnd = front_end()
 
-    @field_validator("environment_url", "authority")
+    @field_validator("environment_url", "authority", "front_end_url")
     @classmethod
     def without_slash(cls, value: str) -> str:
         """Cut the trailing slash: with it the token is for another audience, and F&O rejects it."""
@@ -52,9 +61,15 @@ class DynamicsFO(RestConnector):
     slug = "dynamics_fo"
     label = "Dynamics 365 F&O"
     config = DynamicsFOConfig
+    pages = PAGES
     secrets = frozenset({"client_secret"})
-    operations = (*READS, *WRITES)
+    operations = (*READS, asking.ASK, *WRITES)
     settings: DynamicsFOConfig
+
+    @classmethod
+    def queryable(cls, settings: DynamicsFOConfig) -> frozenset[str]:
+        """Return the entities that were named, or those that the declared reads know."""
+        return listed(settings.query_entities) or frozenset(KEYS)
 
     # --- the four verbs --------------------------------------------------------------------------
     def check(self) -> Health:
@@ -73,6 +88,8 @@ class DynamicsFO(RestConnector):
 
     def read(self, operation: Read, arguments: Any) -> list[Record]:
         """Fetch by key or by filter, always across companies."""
+        if isinstance(arguments, asking.ODataQuery):
+            return self._pages(arguments.entity, arguments.options())[: arguments.rows]
         return self.look(operation.name, **arguments.model_dump())
 
     def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
@@ -123,8 +140,12 @@ class DynamicsFO(RestConnector):
         return self._list("FreeTextInvoiceHeaders", odata.equal(fields))
 
     def _list(self, entity: str, where: str) -> list[Record]:
-        """Fetch all that a filter finds, following the server's pages."""
-        url, params = self._url(entity), {"cross-company": "true", "$filter": where}
+        """Fetch all that a filter finds."""
+        return self._pages(entity, {"$filter": where})
+
+    def _pages(self, entity: str, options: Mapping[str, str]) -> list[Record]:
+        """Fetch all that the options ask for, following the server's pages."""
+        url, params = self._url(entity), {"cross-company": "true", **options}
         records: list[Record] = []
         for _ in range(MOST_PAGES):
             page = self._page(url, params)

@@ -72,14 +72,15 @@ def address(entity: str, key: Mapping[str, Any]) -> str:
 def record(system: str, root: str, entity: str, row: Mapping[str, Any]) -> Record:
     """Make a record of a row as it came: without OData's own members, an empty date as nothing."""
     fields = {name: _value(value) for name, value in row.items() if not name.startswith("@") and "@odata." not in name}
-    key = {name: row.get(name, "") for name in (COMPANY, *KEYS[entity])}
+    # Of an entity that a free query names nobody knows the key: its rows are named by a column of theirs.
+    key = {name: row.get(name, "") for name in (COMPANY, *KEYS[entity])} if entity in KEYS else {}
     return Record(
         system=system,
         entity=entity,
         key="/".join(str(part) for part in key.values()),
         version=str(row.get("@odata.etag") or ""),
         fields=fields,
-        url=f"{root}/data/{address(entity, key)}?cross-company=true",
+        url=f"{root}/data/{address(entity, key)}?cross-company=true" if key else "",
     )
 
 

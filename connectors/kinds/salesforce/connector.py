@@ -24,8 +24,11 @@ from connectors.base import (
     Written,
 )
 from connectors.credentials import Token
-from connectors.kinds.salesforce import effects, soql
+from connectors.kinds.salesforce import asking, effects, soql
 from connectors.kinds.salesforce.operations import KEY_FIELD, READS, WRITES
+from connectors.kinds.salesforce.pages import PAGES
+from connectors.pages import FrontEnd, front_end
+from connectors.queries import listed
 from connectors.rest import RestConnector, before_writing
 from connectors.transport import Reply
 
@@ -62,8 +65,13 @@ class SalesforceConfig(Arguments):
         default=60, ge=1, le=3600, title="Pause at the request limit (s)",
         description="Salesforce does not say how long to wait when the limit is reached.",
     )  # fmt: skip
+    query_entities: Annotated[str, StringConstraints(max_length=4000)] = Field(
+        default="", title="Objects for saved queries",
+        description="Separated by commas, relationships such as Owner too; empty: those that its own reads know.",
+    )  # fmt: skip
+    front_end_url: FrontEnd = front_end()
 
-    @field_validator("login_url")
+    @field_validator("login_url", "front_end_url")
     @classmethod
     def without_slash(cls, value: str) -> str:
         """Cut the trailing slash: paths are appended."""
@@ -76,9 +84,15 @@ class Salesforce(RestConnector):
     slug = "salesforce"
     label = "Salesforce"
     config = SalesforceConfig
+    pages = PAGES
     secrets = frozenset({"client_secret"})
-    operations = (*READS, *WRITES)
+    operations = (*READS, asking.ASK, *WRITES)
     settings: SalesforceConfig
+
+    @classmethod
+    def queryable(cls, settings: SalesforceConfig) -> frozenset[str]:
+        """Return the objects and relationships that were named, or the objects that the declared reads know."""
+        return listed(settings.query_entities) or frozenset(FIELDS)
 
     # --- the four verbs --------------------------------------------------------------------------
     def check(self) -> Health:
@@ -105,6 +119,9 @@ class Salesforce(RestConnector):
 
     def read(self, operation: Read, arguments: Any) -> list[Record]:
         """Fetch by id, by SOQL or several at once."""
+        if isinstance(arguments, asking.SoqlQuery):
+            rows = self._query(arguments.soql(), asking.parse(arguments.query).entity)
+            return [soql.flat(row, arguments.columns()) for row in rows[: arguments.rows]]
         if operation.name == "case.get":
             return self.case(arguments.id)
         if operation.name == "cases.by_order":

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -65,6 +66,18 @@ def record(system: str, base: str, row: Mapping[str, Any], entity: str = "") -> 
         fields=fields,
         url=f"{base}/{key}" if key else "",
     )
+
+
+def flat(record: Record, columns: Sequence[str]) -> Record:
+    """Give a record the columns that a question names, as it writes them; a parent's field has its whole path."""
+    return replace(record, fields={name: _at(record.fields, name.lower().split(".")) for name in columns})
+
+
+def _at(value: Any, path: Sequence[str]) -> Any:
+    for step in path:
+        named = {str(name).lower(): part for name, part in value.items()} if isinstance(value, Mapping) else {}
+        value = named.get(step)
+    return value
 
 
 def _plain(value: Any) -> Any:
