@@ -14,8 +14,8 @@ from django.db.models import Max
 
 from audit.clock import db_now
 from audit.proofs import digest, moment
-from connectors import gateway
-from connectors.base import ConnectorError, NotFound, Record, Unreachable
+from connectors import gateway, registry
+from connectors.base import Blocked, ConnectorError, NotFound, Read, Record, Unreachable
 from connectors.models import Connection
 from incidents import entities
 from incidents.briefs import brief, note
@@ -123,6 +123,7 @@ def _ask(
     try:
         if connection is None:
             raise Unreachable(f"There is no connection {query.connection}.")
+        _declared(query, connection)
         answer = gateway.call(connection, query.operation, arguments, actor=actor, incident=incident)
     except NotFound:
         return Finding(query, arguments, outcome="none")
@@ -131,6 +132,14 @@ def _ask(
             raise
         return Finding(query, arguments, outcome="unreadable", reason=str(error))
     return _kept(query, arguments, answer, variables)
+
+
+def _declared(query: Query, connection: Connection) -> None:
+    """Refuse a question in the system's own language: its text could be changed by what an incident brings along."""
+    asked = registry.operation_of(connection, query.operation)
+    if isinstance(asked, Read) and asked.query_language is not None:
+        said = f"Evidence is read by declared reads, and {query.operation} of {connection.slug} is a free question."
+        raise Blocked(f"{said} Name another read in the kind; detectors may ask freely.", code="operation")
 
 
 def _kept(query: Query, arguments: dict[str, Any], answer: gateway.Answer, variables: dict[str, Any]) -> Finding:

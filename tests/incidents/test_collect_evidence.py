@@ -9,7 +9,7 @@ import pytest
 from audit.clock import db_now
 from audit.models import Entry
 from audit.proofs import digest
-from connectors.base import NotFound, RateLimited, Refused, Unreachable
+from connectors.base import Blocked, NotFound, RateLimited, Refused, Unreachable
 from incidents import evidence, leases
 from incidents.evidence import collect, facts, plain
 from incidents.expressions import ExpressionFailed, compile_expression
@@ -92,6 +92,17 @@ def test_a_record_that_is_needed_and_cannot_be_read_stops_the_round(systems, err
         collect(incident, actor="system:loop")
 
     assert not Evidence.objects.filter(form="record").exists()
+
+
+@pytest.mark.parametrize(("connection", "operation"), [("fo", "odata.query"), ("crm", "soql.query")])
+def test_what_an_incident_brings_along_never_becomes_a_free_question(systems, connection, operation):
+    asked = {**EVIDENCE[0], "connection": connection, "operation": operation}
+    incident = make_world(systems, evidence=[asked], causes=[], derived={})
+
+    with pytest.raises(Blocked, match="free question"):
+        collect(incident, actor="system:loop")
+
+    assert systems.asked == []
 
 
 def test_a_connection_that_does_not_exist_is_unreachable(systems):
