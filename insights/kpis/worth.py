@@ -128,7 +128,8 @@ def working_capital(rows: Iterable[Cell], period: Period, stated: Stated) -> tup
         sums[one.currency][0] += float(days.value) * one.worth - one.worth_seconds / 86_400
         sums[one.currency][1] += one.valued
     if not sums:
-        missing = f"Not enough data: no days by hand are stated for {', '.join(sorted(silent))}."
+        kinds = ", ".join(sorted(kind.replace("_", " ") for kind in silent))
+        missing = f"Not enough data: no days by hand are stated for {kinds}."
         because = missing if silent else "Not enough data: nothing with revenue at risk was mended in this period."
         return (Measure("working_capital", None, 0, because=because),)
     return tuple(
