@@ -10,8 +10,9 @@ from incidents.states import Status
 from playbooks import engine, lanes, loop, verification
 from playbooks.states import StepState
 from tests.playbooks.driving import Crash, begin, die_and_come_back, drive, states
-from tests.playbooks.world import CRM_WRITES, WRITES, World, make_incident, make_plan
+from tests.playbooks.world import CRM_WRITES, DV_WRITES, WRITES, World, make_incident, make_plan
 
+EVERY = {**WRITES, **CRM_WRITES, **DV_WRITES}
 Write = tuple[str, str, Mapping[str, Any]]
 
 
@@ -63,10 +64,12 @@ POINTS: dict[str, tuple[Any, str, Callable[[], Callable[..., Any]], str]] = {
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("write", [*WRITES.values(), *CRM_WRITES.values()], ids=[*WRITES, *CRM_WRITES])
+@pytest.mark.parametrize("write", EVERY.values(), ids=EVERY)
 def test_a_death_at_any_point_leaves_one_effect(
     world: World, monkeypatch: pytest.MonkeyPatch, point: str, write: Write
 ) -> None:
+    if write[0] == "dv":
+        world.add_dataverse()
     incident = make_incident()
     execution = begin(make_plan(world, incident, write))
     module, name, replacement, fault = POINTS[point]

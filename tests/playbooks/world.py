@@ -18,6 +18,7 @@ from playbooks import planning
 from playbooks.chooser import Choice
 from playbooks.definitions import PlaybookDefinition
 from playbooks.models import Plan, Playbook, PlaybookVersion
+from tests.connectors.business import DATAVERSE
 
 ORDER, LOT, CHARGE = "SO-1", "LOT-1", "1"
 CREDIT = ("fo", "invoice.credit", {"company": "demf", "invoice": "INV-1", "reason": "doubled"})
@@ -38,7 +39,22 @@ OPEN = (
         "type": "Back order",
     },
 )
+MARKED = ("dv", "record.update", {"table": "account", "id": "DV-ACCOUNT", "values": {"creditonhold": True}})
+FILED = ("dv", "record.create", {"table": "task", "values": {"subject": "Call the carrier", "description": "…"}})
+PAIRED = (
+    "dv",
+    "record.associate",
+    {
+        "table": "account",
+        "id": "DV-ACCOUNT",
+        "relationship": "new_account_contact",
+        "to": "contact",
+        "target": "DV-CONTACT",
+    },
+)
+HELD = ("dv", "action.call", {"action": "hold", "id": "DV-ORDER", "parameters": {"Reason": "overdue"}})
 WRITES = {"patch": CHARGED, "action": CREDIT, "hold": RELEASE, "price": PRICE}
+DV_WRITES = {"columns": MARKED, "own id": FILED, "pair": PAIRED, "declared": HELD}
 CRM_WRITES = {"marker": COMMENT, "stamped": CLOSE, "reopen": REOPEN, "upsert": OPEN}
 
 
@@ -74,10 +90,11 @@ class World:
         self.ids["CLOSED"] = self.plant("sf", "Case", **case, Status="Closed")["Id"]
 
     def _connect(self, slug: str) -> Connection:
-        kind, root = {"fo": ("dynamics_fo", "fo"), "crm": ("salesforce", "sf")}[slug]
+        kind, root = {"fo": ("dynamics_fo", "fo"), "crm": ("salesforce", "sf"), "dv": ("dataverse", "dv")}[slug]
         config: dict[str, Any] = {"client_id": "goldseam"}
-        if slug == "fo":
-            config |= {"environment_url": f"{self.url}/fo", "tenant": "contoso", "authority": f"{self.url}/fo"}
+        if slug in ("fo", "dv"):
+            config |= {"environment_url": f"{self.url}/{root}", "tenant": "contoso", "authority": f"{self.url}/{root}"}
+            config |= DATAVERSE if slug == "dv" else {}
         else:
             config |= {"login_url": f"{self.url}/{root}"}
         operations = [operation.name for operation in registry.KINDS[kind].operations]
@@ -85,6 +102,15 @@ class World:
         row.secrets = {"client_secret": vault.seal(row, "client_secret", "simulator")}
         row.save()
         return row
+
+    def add_dataverse(self) -> None:
+        """Put customer, contact and order into Dataverse as well, and connect to it."""
+        account = self.plant("dv", "account", name="Northgate Retail", accountnumber="DE-001")
+        order = {"ordernumber": ORDER, "name": "Lamps", "totalamount": 1112.0, "new_currency": "EUR"}
+        self.ids["DV-ACCOUNT"] = account["accountid"]
+        self.ids["DV-ORDER"] = self.plant("dv", "salesorder", **order)["salesorderid"]
+        self.ids["DV-CONTACT"] = self.plant("dv", "contact", fullname="Buyer")["contactid"]
+        self.connections["dv"] = self._connect("dv")
 
     def plant(self, system: str, entity: str, **fields: Any) -> dict[str, Any]:
         """Put one record into the world, without an effect."""
@@ -215,4 +241,10 @@ def make_plan(
 
 
 def _cel(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"'{name}': {_inner(part)}" for name, part in value.items()) + "}"
     return f"'{value}'" if isinstance(value, str) else value
+
+
+def _inner(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(_cel(value))
