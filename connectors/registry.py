@@ -1,18 +1,26 @@
 """Which kinds of connector there are, and how a configured connection becomes a usable one. One line per kind."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import ValidationError
 
 from connectors import vault
 from connectors.base import Blocked, Connector, Operation, Trace
+from connectors.kinds.dataverse.connector import Dataverse
 from connectors.kinds.dynamics_fo.connector import DynamicsFO
 from connectors.kinds.openai.connector import OpenAIModel
 from connectors.kinds.salesforce.connector import Salesforce
+from connectors.kinds.sap.connector import Sap
 from connectors.models import Connection
+from connectors.pages import Page, Pages, page
 from connectors.transport import Http
 
 KINDS: dict[str, type[Connector]] = {
     DynamicsFO.slug: DynamicsFO,
+    Dataverse.slug: Dataverse,
     Salesforce.slug: Salesforce,
+    Sap.slug: Sap,
     OpenAIModel.slug: OpenAIModel,
 }
 
@@ -33,6 +41,24 @@ def operation_of(connection: Connection, name: str) -> Operation | None:
     return next((operation for operation in kind.operations if operation.name == name), None)
 
 
+def pages_of(connection: Connection) -> Pages | None:
+    """Return what the kind knows of its front end, ``None`` where it declares nothing."""
+    found = getattr(KINDS.get(connection.kind), "pages", None)
+    return found if isinstance(found, Pages) else None
+
+
+def page_of(connection: Connection, entity: str, key: str) -> Page | None:
+    """Return the link to a record in the connected system, ``None`` where its kind knows none."""
+    pages = pages_of(connection)
+    return page(pages, connection.config, entity, key) if pages else None
+
+
+def record_named(connection: Connection, event: str, payload: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return entity and key of the record that an event of the system is about, where its kind can tell."""
+    pages = pages_of(connection)
+    return pages.names(event, payload) if pages else None
+
+
 def opened_secrets(connection: Connection) -> dict[str, str]:
     """Open the secrets of a connection. Raises ``Blocked`` where one does not open."""
     try:
@@ -50,4 +76,6 @@ def connector_for(connection: Connection, secrets: dict[str, str] | None = None)
         fields = ", ".join(str(error["loc"][0]) if error["loc"] else "config" for error in invalid.errors())
         raise Blocked(f"The configuration of {connection.slug} is not valid: {fields}.", code="disabled") from None
     opened = opened_secrets(connection) if secrets is None else secrets
-    return kind(name=connection.slug, settings=settings, secrets=opened, http=Http(connection.slug, Trace()))
+    connector = kind(name=connection.slug, settings=settings, secrets=opened, http=Http(connection.slug, Trace()))
+    connector.bookmarks = dict(connection.bookmarks)
+    return connector

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 
-from . import invoicing, payables, planting, sobjects
+from . import dv_tables, invoicing, payables, planting, sap_tables, sobjects
 from .catalogue import (
     BASE_RATES,
     CARRIER_FACTOR,
@@ -346,3 +346,30 @@ def plant(session: Session, seed: int, business: str) -> None:
             "Region__c": customer.region,
         }
         sobjects.create(session, sobjects.SOBJECTS["Account"], account, kind=None)
+    dv_tables.plant_business(
+        session, [_crm_account(one) for one in world.customers], [_crm_order(one) for one in world.orders]
+    )
+    sap_tables.plant_business(session, world)
+
+
+def _crm_account(customer: Customer) -> Fields:
+    """A customer as Dataverse keeps it, under the same number."""
+    row = customer.row
+    limit, held = row.get("CreditLimit"), row.get("OnHoldStatus") == "All"
+    named = {"name": row["OrganizationName"], "accountnumber": customer.account, "new_region": customer.region}
+    return {**named, "creditlimit": limit, "creditonhold": held}
+
+
+def _crm_order(order: Order) -> Fields:
+    """An order as Dataverse keeps it, under the same number."""
+    row = order.row
+    method = dv_tables.METHODS.get(str(row["DeliveryModeCode"]))
+    named = {"ordernumber": order.number, "name": f"Order {order.number}", "account": order.customer.account}
+    return {
+        **named,
+        "totalamount": order.total,
+        "new_currency": row["CurrencyCode"],
+        "shippingmethodcode": method,
+        "new_onhold": row.get("CreditHold") == "Yes",
+        "statecode": 3 if order.invoiced else 1,
+    }

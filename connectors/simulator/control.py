@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from . import faults, sobjects, tokens
+from . import dv_changes, dv_tables, faults, sap_desk, sap_tables, sobjects, tokens
 from .entities import COMPANY, ENTITY_SETS, Kind
 from .messages import Answer, Refusal, Request
 from .store import PERSON, Fields, Record, Session, Store, parsed
@@ -35,6 +35,8 @@ class Control:
             ("GET", "control/records"): self.look,
             ("POST", "control/records"): self.plant_record,
             ("GET", "control/stream"): self.stream,
+            ("POST", "control/deltatokens/expire"): self.expire_delta_tokens,
+            ("POST", "control/sap"): lambda request: Answer(200, sap_desk.wish(self.store, request.json())),
         }
 
     def handle(self, request: Request) -> Answer:
@@ -108,6 +110,10 @@ class Control:
             record = self._find(session, system, str(body.get("entity")), body.get("key") or body.get("id"))
             if system == "sf":
                 record = sobjects.update(session, sobjects.sobject_named(record.entity), record, changes, kind=PERSON)
+            elif system == "dv":
+                record = dv_tables.edit(session, record, changes, kind=PERSON)
+            elif system == "sap":
+                record = sap_tables.edit(session, record, changes, kind=PERSON)
             else:
                 entity = ENTITY_SETS[record.entity]
                 values = {name: entity.property(name).coerce(value) for name, value in changes.items()}
@@ -120,6 +126,10 @@ class Control:
         """Find a record by its key object, key text or id; dataAreaId may be left out where the rest is unique."""
         if system == "sf":
             return sobjects.get(session, sobjects.sobject_named(entity_name), str(key))
+        if system == "dv":
+            return dv_tables.get(session, dv_tables.table_named(entity_name), str(key))
+        if system == "sap":
+            return sap_tables.find(session, entity_name, key)
         entity = ENTITY_SETS.get(entity_name)
         if entity is None:
             raise Refusal(404, f"Unknown entity '{entity_name}'.")
@@ -164,6 +174,11 @@ class Control:
         name = request.json().get("system")
         return Answer(200, {"expired": tokens.expire(self.store, faults.system_named(name) if name else None)})
 
+    def expire_delta_tokens(self, request: Request) -> Answer:
+        """Let every change token that Dataverse gave out expire."""
+        with self.store.write() as session:
+            return Answer(200, {"generation": dv_changes.expire(session)})
+
     def look(self, request: Request) -> Answer:
         """Show the raw truth: an entity's records, or the one with a key."""
         query = request.query
@@ -188,6 +203,10 @@ class Control:
             if system == "sf":
                 sobject = sobjects.sobject_named(str(body.get("entity")))
                 return Answer(201, drawn(sobjects.create(session, sobject, fields, kind=None)))
+            if system == "dv":
+                return Answer(201, drawn(dv_tables.plant(session, str(body.get("entity")), fields)))
+            if system == "sap":
+                return Answer(201, drawn(sap_tables.plant(session, str(body.get("entity")), fields)))
             entity = ENTITY_SETS.get(str(body.get("entity")))
             if entity is None:
                 raise Refusal(404, f"Unknown entity '{body.get('entity')}'.")

@@ -11,7 +11,7 @@ from .messages import Refusal, Request
 from .store import Fields, Session
 
 FAULT_HEADER = "X-Sim-Fault"
-SYSTEMS = {"fo": "fo", "dynamics_fo": "fo", "sf": "sf", "salesforce": "sf"}
+SYSTEMS = {"fo": "fo", "dynamics_fo": "fo", "sf": "sf", "salesforce": "sf", "dv": "dv", "dataverse": "dv", "sap": "sap"}
 # Status faults answer in the system's own error shape and change nothing.
 STATUSES = {"401", "403", "404", "409", "412", "422", "429", "500", "502", "503", "504"}
 COMMITTING = {"ok", "commit_then_reset", "commit_then_timeout", "commit_then_503", "slow", "stale"}
@@ -115,10 +115,10 @@ def _number(body: Fields, name: str, default: float | None, *, most: float = 2**
 
 
 def system_named(name: object) -> str:
-    """Give a system's short name: `fo` or `sf`."""
+    """Give a system's short name, such as `fo` or `sf`."""
     found = SYSTEMS.get(str(name))
     if found is None:
-        raise Refusal(400, f"Unknown system '{name}'; known: fo, sf.")
+        raise Refusal(400, f"Unknown system '{name}'; known: {', '.join(sorted(set(SYSTEMS.values())))}.")
     return found
 
 

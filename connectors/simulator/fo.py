@@ -7,7 +7,7 @@ import hmac
 import re
 from typing import Any
 
-from . import fo_actions, tokens
+from . import fo_actions, front, tokens
 from .entities import COMPANY, ENTITY_SETS, ENUMS, EntitySet, Kind
 from .messages import Answer, Exchange, Refusal, Request
 from .odata import ENUM_NAMESPACE, parse_filter, parse_key, parse_order
@@ -47,6 +47,8 @@ class DynamicsFO:
         path = request.segments[1:]
         if path[1:] == ["oauth2", "v2.0", "token"]:
             return self.token(request)
+        if page := front.fo_form(exchange, path):
+            return page
         # The client must also be known inside F&O; the simulator's only one is (wire: authentication).
         if not tokens.accepts(self.store, self.name, request.header("Authorization")):
             raise Refusal(401, "Access is denied: the token is missing, expired or for another audience.")

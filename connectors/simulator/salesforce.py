@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from . import composite, sobjects, soql, tokens
+from . import composite, front, sobjects, soql, tokens
 from .fo import etag
 from .messages import Answer, Exchange, Refusal, Request
 from .sobjects import SOBJECTS, SObject, sobject_named
@@ -38,6 +38,8 @@ class Salesforce:
         path = request.segments[1:]
         if path == ["services", "oauth2", "token"]:
             return self.token(request)
+        if page := front.salesforce_record(exchange, path):
+            return page
         if not tokens.accepts(self.store, self.name, request.header("Authorization")):
             raise Refusal(401, "Session expired or invalid", code="INVALID_SESSION_ID")
         self.used += 1

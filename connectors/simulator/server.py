@@ -19,10 +19,12 @@ from urllib.parse import urlsplit
 from . import faults
 from .business import plant
 from .control import Control
+from .dataverse import Dataverse
 from .faults import Fault
 from .fo import DynamicsFO
 from .messages import Answer, Exchange, Refusal, Request, effect_key_of
 from .salesforce import Salesforce
+from .sap import Sap
 from .store import Store, now_text
 
 logger = logging.getLogger(__name__)
@@ -58,7 +60,12 @@ class Server(ThreadingHTTPServer):
         self.store = store
         self.stopping = threading.Event()
         self.control = Control(store, plant)
-        self.systems: dict[str, System] = {"fo": DynamicsFO(store, secret), "sf": Salesforce(store, secret)}
+        self.systems: dict[str, System] = {
+            "fo": DynamicsFO(store, secret),
+            "sf": Salesforce(store, secret),
+            "dv": Dataverse(store, secret),
+            "sap": Sap(store, secret),
+        }
         self.connections: set[socket.socket] = set()
         self.workers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 

@@ -1,5 +1,6 @@
 """A small business, planted in the simulator: one invoice, one order with a line and a charge, one case."""
 
+import json
 from typing import Any, Protocol
 
 ORDER, INVOICE, LOT, CUSTOMER = "SO-000001", "CIV-000001", "LOT-000001", "DE-001"
@@ -86,3 +87,51 @@ def plant_case(simulated: Plants, **changes: Any) -> dict[str, Any]:
     account = simulated.plant("sf", "Account", Name="Lamp House", AccountNumber=CUSTOMER)
     fields = {"Subject": "Billed twice", "Status": "Working", "AccountId": account["Id"], "Order_Number__c": ORDER}
     return simulated.plant("sf", "Case", **{**fields, **changes})
+
+
+ACTIONS: dict[str, dict[str, Any]] = {
+    "hold": {
+        "api": "new_HoldOrder",
+        "table": "salesorder",
+        "parameters": {"Reason": "text"},
+        "sets": {"new_onhold": True},
+        "undo": "release",
+        "undo_parameters": {"Reason": "=Reason"},
+        "mark_parameter": "Mark",
+        "mark_column": "new_holdmark",
+        "amount_column": "totalamount",
+        "currency_column": "new_currency",
+    },
+    "release": {
+        "api": "new_ReleaseOrder",
+        "table": "salesorder",
+        "parameters": {"Reason": "text"},
+        "sets": {"new_onhold": False},
+        "undo": "hold",
+        "undo_parameters": {"Reason": "=Reason"},
+        "repeatable": True,
+    },
+}
+DATAVERSE: dict[str, Any] = {
+    "actions": json.dumps(ACTIONS),
+    "many_to_many": "account.new_account_contact",
+    "tracked": "account(name,creditonhold), incident",
+}
+
+
+def plant_crm(simulated: Plants) -> dict[str, str]:
+    """The same customer and order in Dataverse, a contact and a case; returns their ids."""
+    account = simulated.plant("dv", "account", name="Lamp House", accountnumber=CUSTOMER, creditlimit=10000.0)
+    other = simulated.plant("dv", "account", name="Wire Works", accountnumber="DE-002")
+    contact = simulated.plant("dv", "contact", fullname="Buyer")
+    pointing = {"_customerid_value": account["accountid"]}
+    order = {"ordernumber": ORDER, "name": "Lamps", "totalamount": 130.0, "new_currency": "EUR"}
+    made = simulated.plant("dv", "salesorder", **order, **pointing, shippingmethodcode=2)
+    case = simulated.plant("dv", "incident", title="Billed twice", new_ordernumber=ORDER, **pointing)
+    return {
+        "account": account["accountid"],
+        "other": other["accountid"],
+        "contact": contact["contactid"],
+        "order": made["salesorderid"],
+        "case": case["incidentid"],
+    }

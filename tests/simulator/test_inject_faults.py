@@ -261,7 +261,7 @@ def test_cleared_rules_strike_no_more(world: Bench):
         {"fault": "explode"},
         {},
         {"fault": "500", "match": "("},
-        {"fault": "500", "system": "sap"},
+        {"fault": "500", "system": "oracle"},
         {"fault": "500", "probability": "often"},
         {"fault": "500", "count": -1},
         {"fault": "500", "when": "now"},

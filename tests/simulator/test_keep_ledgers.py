@@ -137,7 +137,7 @@ def test_a_person_may_edit_a_posted_invoice_and_a_case(world: Bench):
         ({"id": "SO-1", "changes": {"SalesOrderNumber": "SO-9"}}, 400),
         ({"id": "SO-9", "changes": {"DeliveryModeCode": "X"}}, 404),
         ({"id": "SO-1", "changes": {"DeliveryModeCode": "X"}, "entity": "Nothing"}, 404),
-        ({"id": "SO-1", "changes": {"DeliveryModeCode": "X"}, "system": "sap"}, 400),
+        ({"id": "SO-1", "changes": {"DeliveryModeCode": "X"}, "system": "oracle"}, 400),
     ],
 )
 def test_an_edit_that_makes_no_sense_is_refused(world: Bench, body: dict[str, Any], status: int):
