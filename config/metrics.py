@@ -1,7 +1,7 @@
 """Prometheus metrics, read from the rows: true for all processes, with nothing to collect in any of them."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
@@ -23,6 +23,8 @@ from audit.clock import db_now
 from audit.models import Head, Slot
 from audit.tokens import TokenAuthentication
 from config.api.problems import respond
+from connectors import budgets
+from connectors.door_models import Notice
 from connectors.models import Call, Connection, Delivery, EmergencyStop
 from incidents.judgements import Pace
 from incidents.models import Incident, SlaClock
@@ -52,6 +54,7 @@ class Rows(Collector):
         last = Slot.objects.order_by("-id").values_list("taken_at", flat=True).first()
         yield _one("beat_age_seconds", "Seconds since a schedule was last taken.", _age(now, last))
         yield _connections()
+        yield from _door(now)
         yield from _pace()
 
 
@@ -119,6 +122,35 @@ def _connections() -> GaugeMetricFamily:
     for slug, kind, health in Connection.objects.filter(enabled=True).values_list("slug", "kind", "health"):
         family.add_metric([slug, kind], float(health == "ok"))
     return family
+
+
+def _door(now: datetime) -> Iterator[Metric]:
+    breaker = GaugeMetricFamily(
+        "goldseam_breaker_open", "1: left in peace, tried twice a minute.", labels=["connection"]
+    )
+    classes = GaugeMetricFamily(
+        "goldseam_connection_data_class", "Its data class.", labels=["connection", "data_class"]
+    )
+    rows = Connection.objects.filter(enabled=True).order_by("slug")
+    for slug, data_class, opened in rows.values_list("slug", "data_class", "gate__opened_at"):
+        breaker.add_metric([slug], float(opened is not None))
+        classes.add_metric([slug, data_class], 1.0)
+    yield breaker
+    yield classes
+    used = GaugeMetricFamily("goldseam_budget_used", "Used today; money in units.", labels=["budget", "unit"])
+    limit = GaugeMetricFamily("goldseam_budget_limit", "The day's limit; money in units.", labels=["budget", "unit"])
+    for use in budgets.today(now=now):
+        share = budgets.MILLION if use.unit == "money" else 1
+        used.add_metric([use.scope, use.unit], use.used / share)
+        if use.limit is not None:
+            limit.add_metric([use.scope, use.unit], use.limit / share)
+    yield used
+    yield limit
+    told = GaugeMetricFamily("goldseam_door_notices", "Notices of the last 24 hours, by sort.", labels=["code"])
+    recent = Notice.objects.filter(at__gte=now - timedelta(days=1)).order_by()
+    for code, count in recent.values_list("code").annotate(count=Count("pk")):
+        told.add_metric([code], count)
+    yield told
 
 
 def _pace() -> Iterator[Metric]:

@@ -61,6 +61,7 @@ MIDDLEWARE = [
     "audit.middleware.SourceMiddleware",
     "config.api.guard.StorableMiddleware",
     "config.api.idempotency.IdempotencyMiddleware",
+    "insights.middleware.OutOfReachMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -233,6 +234,9 @@ DEAD_LETTER_COOLDOWN_SECONDS = env.int("DEAD_LETTER_COOLDOWN_SECONDS", default=9
 RETRY_BASE_SECONDS = env.float("RETRY_BASE_SECONDS", default=1.0)
 RETRY_CAP_SECONDS = env.float("RETRY_CAP_SECONDS", default=60.0)
 RETRY_LIMIT = env.int("RETRY_LIMIT", default=5)
+# A system that failed so often in a row, or so many percent of its last 20 calls, is left in peace. 0: never.
+BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=20)
+BREAKER_SHARE = env.int("BREAKER_SHARE", default=0)
 APPROVAL_EXPIRES = timedelta(hours=env.int("APPROVAL_EXPIRES_HOURS", default=24))
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 
@@ -254,6 +258,15 @@ INSIGHTS_ENGINE = env.str("INSIGHTS_ENGINE", default="duckdb")
 INSIGHTS_MEMORY_MB = env.int("INSIGHTS_MEMORY_MB", default=1500)
 INSIGHTS_THREADS = env.int("INSIGHTS_THREADS", default=2)
 INSIGHTS_MAX_UPLOAD_MB = env.int("INSIGHTS_MAX_UPLOAD_MB", default=512)
+# The finished tables of event logs: in the data folder, or in an object store (s3://bucket/folder) with copies here.
+INSIGHTS_STORE = env.str("INSIGHTS_STORE", default="")
+INSIGHTS_S3_ENDPOINT = env.str("INSIGHTS_S3_ENDPOINT", default="")
+INSIGHTS_S3_REGION = env.str("INSIGHTS_S3_REGION", default="")
+INSIGHTS_S3_KEY = env.str("INSIGHTS_S3_KEY", default="")
+INSIGHTS_S3_SECRET = env.str("INSIGHTS_S3_SECRET", default="")
+INSIGHTS_S3_CA_FILE = env.str("INSIGHTS_S3_CA_FILE", default="")
+INSIGHTS_S3_ALLOW_HTTP = env.bool("INSIGHTS_S3_ALLOW_HTTP", default=False)
+INSIGHTS_CACHE_MB = env.int("INSIGHTS_CACHE_MB", default=4096)
 INSIGHTS_SPARK_MASTER = env.str("INSIGHTS_SPARK_MASTER", default="local[2]")
 # Routines of fewer people than this are never shown, and task logs are forgotten after so many days.
 INSIGHTS_TASK_MIN_PEOPLE = env.int("INSIGHTS_TASK_MIN_PEOPLE", default=5)

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, Refusal
-from connectors import gateway, registry, vault
+from connectors import gateway, governing, registry, vault
 from connectors.base import Connector, Health, Write
 from connectors.models import Connection, EmergencyStop
 from connectors.webhooks import hook_digest
 
 SHORTEST_HOOK_SECRET = 16
 # What a person or a file may set, beside the secrets.
-COLUMNS = ("label", "config", "operations", "enabled", "poll", "owner")
+COLUMNS = ("label", "config", "operations", "enabled", "poll", "owner", *governing.COLUMNS)
 
 
 class NothingStopped(Refusal):
@@ -85,6 +85,7 @@ def _save(
         setattr(connection, name, value)
     connection.config = valid_config(connection.kind, connection.config)
     connection.operations = valid_operations(_kind(connection.kind), connection.operations)
+    governing.check(connection, _kind(connection.kind))
     connection.__dict__["_change_reason"] = reason[:100]  # simple_history reads it
     _check_secrets(connection, secrets, hook_secret)
     if fresh:
@@ -93,9 +94,11 @@ def _save(
         _put_secret(connection, name, value)
     if hook_secret:
         connection.hook_secret_digest = hook_digest(hook_secret)
+    if not fresh and (secrets or before["config"] != connection.config):
+        # Perhaps another account now: its limits are found out at the next call.
+        connection.gate = None
     if not fresh or secrets or hook_secret:
-        connection.save(update_fields=["label", "config", "operations", "enabled", "poll", "owner", "secrets",
-                                       "hook_secret_digest"])  # fmt: skip
+        connection.save(update_fields=[*COLUMNS, "secrets", "hook_secret_digest", "gate"])
     _enter(connection, before, secrets, hook_secret, actor=actor, reason=reason, fresh=fresh)
     return connection
 
@@ -161,6 +164,7 @@ def described(connection: Connection) -> dict[str, Any]:
         "enabled": connection.enabled,
         "poll": connection.poll,
         "owner": connection.owner.get_username() if connection.owner else "",
+        **governing.described(connection),
         "hook_secret": "set" if connection.hook_secret_digest else "not set",
         **{f"secret {name}": "set" if name in connection.secrets else "not set" for name in sorted(names)},
     }
@@ -212,27 +216,37 @@ def test_connection(connection: Connection, *, actor: str) -> Health:
 
 
 @transaction.atomic
-def stop_everything(*, reason: str, actor: str, connection: Connection | None = None) -> EmergencyStop:
-    """Let nothing be written to any other system, or to one connection, until ``resume``. Raises ``Invalid``."""
+def stop_everything(
+    *, reason: str, actor: str, connection: Connection | None = None, operation: str = ""
+) -> EmergencyStop:
+    """Let nothing be written to any other system, or to one connection, until ``resume``. Raises ``Invalid``.
+
+    With an ``operation`` that one alone is stopped, a read or a model call too.
+    """
     if not reason.strip():
         raise Invalid("Say why everything must stop.", {"reason": ["Required."]})
-    standing = EmergencyStop.objects.filter(connection=connection, ended_at=None).first()
+    if operation and operation not in _operations(connection):
+        raise Invalid(f"There is no operation {operation} to stop.", {"operation": ["Unknown."]})
+    standing = EmergencyStop.objects.filter(connection=connection, operation=operation, ended_at=None).first()
     if standing is not None:
         return standing
-    stop = EmergencyStop.objects.create(connection=connection, reason=reason.strip(), actor=actor)
-    record("stop.started", actor=actor, target=stop, reason=stop.reason, data={"connection": _slug(connection)})
+    stop = EmergencyStop.objects.create(connection=connection, operation=operation, reason=reason.strip(), actor=actor)
+    record("stop.started", actor=actor, target=stop, reason=stop.reason, data=_stopped(connection, operation))
     return stop
 
 
 @transaction.atomic
-def resume(*, reason: str, actor: str, connection: Connection | None = None) -> int:
-    """End the emergency stop of everything, or of one connection; says how many ended. Raises ``NothingStopped``."""
+def resume(*, reason: str, actor: str, connection: Connection | None = None, operation: str = "") -> int:
+    """End the emergency stop of everything, of one connection or of one operation; says how many ended.
+
+    Raises ``NothingStopped``.
+    """
     if not reason.strip():
         raise Invalid("Say why it may go on.", {"reason": ["Required."]})
     ended = 0
-    for stop in EmergencyStop.objects.filter(connection=connection, ended_at=None):
+    for stop in EmergencyStop.objects.filter(connection=connection, operation=operation, ended_at=None):
         ended += EmergencyStop.objects.filter(pk=stop.pk, ended_at=None).update(ended_at=db_now())
-        record("stop.ended", actor=actor, target=stop, reason=reason.strip(), data={"connection": _slug(connection)})
+        record("stop.ended", actor=actor, target=stop, reason=reason.strip(), data=_stopped(connection, operation))
     if not ended:
         raise NothingStopped("No emergency stop is active there.")
     return ended
@@ -269,13 +283,19 @@ def _reseal(key: int, actor: str) -> int:
     return len(old)
 
 
-def _slug(connection: Connection | None) -> str:
-    return connection.slug if connection else "all"
+def _stopped(connection: Connection | None, operation: str) -> dict[str, str]:
+    whole = {"connection": connection.slug if connection else "all"}
+    return {**whole, "operation": operation} if operation else whole
+
+
+def _operations(connection: Connection | None) -> set[str]:
+    kinds = [_kind(connection.kind)] if connection else list(registry.KINDS.values())
+    return {operation.name for kind in kinds for operation in kind.operations}
 
 
 def stopped(connection: Connection | None = None) -> EmergencyStop | None:
     """Return the emergency stop that holds for everything or for ``connection``, or ``None``."""
-    stops = EmergencyStop.objects.filter(ended_at=None).order_by("started_at")
+    stops = EmergencyStop.objects.filter(operation="", ended_at=None).order_by("started_at")
     return next((stop for stop in stops if stop.connection_id in (None, getattr(connection, "pk", None))), None)
 
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -12,8 +13,14 @@ from django.views.decorators.http import require_POST
 
 from audit.admin import AuditedAdmin, ReadOnlyAdmin
 from audit.errors import Refusal
-from connectors import actions, registry
+from connectors import (
+    actions,
+    budgets,
+    door_admin,  # noqa: F401 - shows its pages
+    registry,
+)
 from connectors.base import Connector, Health
+from connectors.door_models import Budget
 from connectors.forms import fieldsets_for, form_for
 from connectors.models import Call, Connection, Delivery, EmergencyStop
 
@@ -22,8 +29,20 @@ from connectors.models import Call, Connection, Delivery, EmergencyStop
 class ConnectionAdmin(AuditedAdmin):
     """One form per kind, drawn from what the kind declares; secrets show as set or not set."""
 
-    list_display = ("slug", "kind", "label", "enabled", "health", "checked_at", "owner")
-    list_filter = ("kind", "enabled", "health")
+    list_display = (
+        "slug",
+        "kind",
+        "label",
+        "enabled",
+        "health",
+        "data_class",
+        "team",
+        "breaker",
+        "checked_at",
+        "owner",
+    )
+    list_filter = ("kind", "enabled", "health", "data_class", "team")
+    list_select_related = ("gate", "owner")
     search_fields = ("slug", "label")
     actions = ("test_now",)
     change_form_template = "admin/connectors/connection/change_form.html"
@@ -57,20 +76,35 @@ class ConnectionAdmin(AuditedAdmin):
         """Group the fields, and show the connection's state where there is one."""
         fieldsets = fieldsets_for(self._kind(request, obj))
         if obj is not None:
-            state = ("health", "health_message", "checked_at", "not_before", "polled_until")
+            state = ("health", "health_message", "checked_at", "breaker", "used_today", "not_before", "polled_until")
             fieldsets.insert(1, ("State", {"fields": list(state)}))
         return fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Keep the slug once playbooks may use it, and the state always."""
         return () if obj is None else (
-            "slug", "health", "health_message", "checked_at", "not_before", "polled_until"
+            "slug", "health", "health_message", "checked_at", "breaker", "used_today", "not_before", "polled_until"
         )  # fmt: skip
+
+    @admin.display(description="Circuit breaker")
+    def breaker(self, obj: Connection) -> str:
+        """Say whether the system is left in peace at present."""
+        gate = obj.gate
+        if gate is None or gate.opened_at is None:
+            return "closed"
+        return f"open since {gate.opened_at:%Y-%m-%d %H:%M:%S} UTC, after {gate.failures} failures"
+
+    @admin.display(description="Used today")
+    def used_today(self, obj: Connection) -> str:
+        """Say what is used of the connection's budget and of its team's."""
+        mine = Q(connection=obj) | (Q(team=obj.team) if obj.team else Q(pk=None))
+        uses = budgets.today(Budget.objects.select_related("connection").filter(mine))
+        return "; ".join(f"{use.scope}: {use.text}" for use in uses) or "No budget."
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Hand what was entered to the action, which also enters it in the ledger."""
         entered = form.cleaned_data
-        columns = {name: entered[name] for name in ("label", "enabled", "poll", "owner", "operations")}
+        columns = {name: entered[name] for name in actions.COLUMNS if name != "config"}
         shared: dict[str, Any] = {
             "actor": request.user.get_username(),
             "secrets": form.new_secrets(),
@@ -126,7 +160,7 @@ class StopForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = EmergencyStop
-        fields: ClassVar = ["connection", "reason"]
+        fields: ClassVar = ["connection", "operation", "reason"]
 
 
 @admin.register(EmergencyStop)
@@ -147,12 +181,12 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Ask for the reason of the stop, or of its end."""
-        shown = ("connection", "reason")
+        shown = ("connection", "operation", "reason")
         return shown if obj is None else (*shown, "actor", "started_at", "ended_at", "end_reason")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Keep what was said when it was stopped."""
-        return () if obj is None else ("connection", "reason", "actor", "started_at", "ended_at")
+        return () if obj is None else ("connection", "operation", "reason", "actor", "started_at", "ended_at")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Stop or resume by the action, which enters it in the ledger."""
@@ -160,9 +194,14 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
         try:
             if change:
                 if form.cleaned_data["end_reason"]:
-                    actions.resume(reason=form.cleaned_data["end_reason"], actor=actor, connection=obj.connection)
+                    actions.resume(
+                        reason=form.cleaned_data["end_reason"], actor=actor, connection=obj.connection,
+                        operation=obj.operation,
+                    )  # fmt: skip
                 return
-            stop = actions.stop_everything(reason=obj.reason, actor=actor, connection=obj.connection)
+            stop = actions.stop_everything(
+                reason=obj.reason, actor=actor, connection=obj.connection, operation=obj.operation
+            )
             obj.pk = stop.pk
         except Refusal as refusal:
             self.message_user(request, str(refusal), messages.ERROR)

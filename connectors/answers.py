@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -30,6 +30,8 @@ class Explained:
     locked: bool = False  # somebody is editing the record, or two writes collided: short waits help
     limited: float | None = None  # a limit was reached although the status does not say so: seconds to wait
     missing: bool = False  # the record is not there, whatever the status
+    refused: bool = False  # a business rule said no, whatever the status: nothing was done
+    conflict: bool = False  # the record has changed since it was read, whatever the status
 
 
 Explain = Callable[[Reply], Explained]
@@ -73,6 +75,10 @@ def _kind(status: int, said: Explained, *, wrote: bool, waiting: bool) -> type[C
         return RateLimited
     if said.locked:
         return Locked
+    if said.refused:
+        return Refused
+    if said.conflict:
+        return VersionConflict
     if status == 503 and waiting and not wrote:
         return RateLimited
     if status >= 500 or status == 408:
@@ -105,4 +111,4 @@ def _explained(reply: Reply, explain: Explain) -> Explained:
         said = explain(reply)
     except (NotJson, KeyError, TypeError, ValueError, AttributeError, IndexError):
         return Explained("")
-    return Explained(said.message[:1000], said.code[:100], said.locked, said.limited, said.missing)
+    return replace(said, message=said.message[:1000], code=said.code[:100])

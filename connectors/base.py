@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connectors.redaction import Redactor
 
@@ -29,6 +30,42 @@ class Arguments(BaseModel):
         if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
             raise ValueError("holds a character that cannot be stored")
         return value
+
+
+class QueryLanguage(StrEnum):
+    """The languages in which a system can be asked freely."""
+
+    ODATA = "odata"
+    SOQL = "soql"
+    FETCHXML = "fetchxml"
+
+
+class FreeQuery(Arguments):
+    """A question in the system's own language, held against a strict grammar before it is sent.
+
+    The kind adds the text: ``query`` for SOQL and FetchXML; ``entity``, ``filter``, ``select`` and ``orderby`` for
+    OData. It may hold ``{watermark}``: the value stands there as a literal of the language, never as text of the
+    question.
+    """
+
+    rows: int = Field(default=500, ge=1, le=5001, description="The read ends after so many.")
+    watermark: str = Field(default="", max_length=100, description="Blank: 1900-01-01T00:00:00Z.")
+
+    def entities(self) -> frozenset[str]:
+        """Return every entity that the question reads, joined and nested ones too, as the system writes them."""
+        raise NotImplementedError
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that the question names, as they stand in a row; none: it asks for all."""
+        return ()
+
+    def order(self) -> str:
+        """Return the column by which the rows come, the smallest first; blank where they come in another order."""
+        raise NotImplementedError
+
+    def marked(self) -> bool:
+        """Tell whether the question holds ``{watermark}``."""
+        raise NotImplementedError
 
 
 class Risk(StrEnum):
@@ -100,6 +137,8 @@ class Read:
     name: str
     arguments: type[Arguments]
     label: str = ""
+    # Its arguments are a FreeQuery in this language; None: they only fill in what the kind asks.
+    query_language: QueryLanguage | None = None
 
 
 @dataclass(frozen=True)
@@ -206,14 +245,20 @@ class Unreachable(ConnectorError):
 class Blocked(Unreachable):
     """Our own rules let nothing out: emergency stop, disabled, not allowed, waiting, or an address that is not named.
 
-    ``code`` says which: ``stopped``, ``disabled``, ``operation``, ``arguments``, ``effect_key``, ``not_before``
-    (then ``retry_after`` holds), ``address``, ``credentials``.
+    ``code`` says which: ``stopped``, ``disabled``, ``operation``, ``arguments``, ``entity``, ``effect_key``,
+    ``class`` (its data class or a label), ``address``, ``credentials``; and those that end by themselves, where
+    ``retry_after`` holds: ``not_before``, ``budget``, ``rate``, ``breaker``.
     """
+
+    PASSING = frozenset({"not_before", "budget", "rate", "breaker"})
+    # What is refused where it is not the connection's operation: whose budget, and which unit of it.
+    scope = ""
+    about = ""
 
     def __init__(self, message: str, *, status: int | None = None, code: str = "", retry_after: float | None = None):
         super().__init__(message, status=status, code=code, retry_after=retry_after)
-        # Only a pause ends by itself; everything else needs a person.
-        self.retryable = code == "not_before"
+        # What passes is tried again; everything else needs a person.
+        self.retryable = code in self.PASSING
 
 
 class Unanswered(ConnectorError):
@@ -240,6 +285,8 @@ class Connector(ABC):
         self.settings = settings
         self.http = http
         self._secrets = dict(secrets)
+        # Where its polls ended, in the system's own words. ``poll`` changes it; it is kept once the news are kept.
+        self.bookmarks: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -255,9 +302,26 @@ class Connector(ABC):
             raise Blocked(f"The secret {name} of connection {self.name} is not set.", code="credentials")
         return value
 
+    @classmethod
+    def queryable(cls, settings: Any) -> frozenset[str]:
+        """Return the entities that a free query may read under these settings. The gateway lets no other through."""
+        return frozenset()
+
     def redactor(self) -> Redactor:
         """Return what takes this connection's secrets out of texts and data."""
         return Redactor(self._secrets.values())
+
+    def credential(self) -> tuple[str, ...]:
+        """Return who signs in where. Equal for connections that share an account of one system, and so its limits."""
+        if not self._secrets:
+            return ("connection", self.name)
+        values = self.settings.model_dump(mode="json").values()
+        hosts = {urlsplit(value).netloc for value in values if isinstance(value, str) and value.startswith("http")}
+        return (self.slug, *sorted(hosts), "", *sorted(self._secrets.values()))
+
+    def tokens_expected(self, operation: Operation, arguments: Any) -> int:
+        """Return how many tokens a use may cost at most, as near as can be told before; 0: it costs none."""
+        return 0
 
     def logged(self, operation: Operation, arguments: Any) -> dict[str, Any]:
         """Return what the call log keeps of the arguments."""
@@ -270,6 +334,15 @@ class Connector(ABC):
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut a webhook's body into what it tells. Raises ``Refused`` where it is not this system's format."""
         raise Refused(f"{self.label} does not send events here.", status=404)
+
+    @classmethod
+    def lacks(cls, payload: Mapping[str, Any]) -> bool:
+        """Tell whether the system left something out of what it told, which has to be read before it is judged."""
+        return False
+
+    def complete(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was told with what was left out of it."""
+        return dict(payload)
 
     def poll(self, since: datetime | None) -> list[Inbound]:
         """Ask for what is new since ``since`` (overlap is wanted: the same again adds nothing)."""

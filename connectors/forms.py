@@ -8,8 +8,9 @@ from pydantic.fields import FieldInfo
 
 from audit.admin import ReasonForm
 from audit.errors import Invalid
-from connectors import actions
-from connectors.base import Connector, Write
+from connectors import actions, governing
+from connectors.base import Connector, Read, Write
+from connectors.door_models import Label
 from connectors.models import Connection
 
 CONFIG, SECRET = "config_", "secret_"
@@ -23,7 +24,26 @@ class ConnectionForm(ReasonForm):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         label="Writes that may be used",
-        help_text="Reads are always allowed. A write that is not chosen is refused, whatever a playbook says.",
+        help_text="A write that is not chosen is refused, whatever a playbook says.",
+    )
+    reads = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Reads that may be used",
+        help_text="None chosen: every one.",
+    )
+    cleared = forms.MultipleChoiceField(
+        required=False,
+        choices=Label.choices,
+        widget=forms.CheckboxSelectMultiple,
+        label="Cleared for",
+        help_text="A field with one of these labels is sent only to a system that is cleared for it.",
+    )
+    labels = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "class": "vLargeTextField"}),
+        label="Labelled fields",
+        help_text="One field or argument a line with its label, such as “CustomerName: personal”.",
     )
     hook_secret = forms.CharField(
         required=False,
@@ -33,7 +53,10 @@ class ConnectionForm(ReasonForm):
 
     class Meta:
         model = Connection
-        fields: ClassVar = ["slug", "label", "enabled", "poll", "owner"]
+        fields: ClassVar = [
+            "slug", "label", "enabled", "poll", "owner", "data_class", "team", "rate_calls", "rate_seconds",
+            "price_call", "price_tokens", "price_currency",
+        ]  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,7 +64,15 @@ class ConnectionForm(ReasonForm):
         self.fields["operations"].choices = [  # type: ignore[attr-defined]
             (item.name, f"{item.label} ({item.name})") for item in self.kind_class.operations if isinstance(item, Write)
         ]
-        self.initial["operations"] = connection.operations
+        self.fields["reads"].choices = [  # type: ignore[attr-defined]
+            (item.name, f"{item.label or item.name} ({item.name})")
+            for item in self.kind_class.operations
+            if isinstance(item, Read)
+        ]
+        # Left out it stays as it is: business, where nobody ever said otherwise.
+        self.fields["data_class"].required = False
+        self.initial.update({name: getattr(connection, name) for name in ("operations", "reads", "cleared")})
+        self.initial["labels"] = "\n".join(f"{name}: {label}" for name, label in connection.labels.items())
         for name in ("slug", "label", "change_reason"):
             if name in self.fields:
                 self.fields[name].widget.attrs.setdefault("class", "vTextField")
@@ -60,10 +91,28 @@ class ConnectionForm(ReasonForm):
         except Invalid as invalid:
             for name, messages in invalid.errors.items():
                 self.add_error(CONFIG + name if CONFIG + name in self.fields else None, messages)
+        self._hold_rules(cleaned)
         secret = cleaned.get("hook_secret") or ""
         if secret and len(secret) < actions.SHORTEST_HOOK_SECRET:
             self.add_error("hook_secret", f"Use at least {actions.SHORTEST_HOOK_SECRET} letters.")
         return cleaned
+
+    def clean_data_class(self) -> str:
+        """Keep what stands where nothing was chosen."""
+        return str(self.cleaned_data["data_class"] or self.instance.data_class)
+
+    def clean_labels(self) -> dict[str, str]:
+        """Read one field with its label from each line."""
+        pairs = (line.rpartition(":") for line in self.cleaned_data["labels"].splitlines() if line.strip())
+        return {name.strip(): label.strip().lower() for name, _, label in pairs}
+
+    def _hold_rules(self, cleaned: dict[str, Any]) -> None:
+        given = {name: cleaned[name] for name in governing.COLUMNS if name in cleaned}
+        try:
+            governing.check(Connection(slug=cleaned.get("slug") or "", **given), self.kind_class)
+        except Invalid as invalid:
+            for name, messages in invalid.errors.items():
+                self.add_error(name, messages)
 
     def chosen_config(self) -> dict[str, Any]:
         """Return the settings as they were entered; what was left blank takes its default."""
@@ -99,6 +148,9 @@ def field_of(info: FieldInfo, name: str) -> forms.Field:
         return forms.IntegerField(widget=forms.NumberInput(attrs={"class": "vIntegerField"}), **shared)
     if kind is float:
         return forms.FloatField(widget=forms.NumberInput(attrs={"class": "vIntegerField"}), **shared)
+    extra = info.json_schema_extra
+    if isinstance(extra, dict) and extra.get("multiline"):
+        return forms.CharField(widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 12}), **shared)
     return forms.CharField(widget=forms.TextInput(attrs={"class": "vTextField"}), **shared)
 
 
@@ -114,7 +166,25 @@ def fieldsets_for(kind: type[Connector]) -> list[tuple[str | None, dict[str, Any
                 "description": "Sealed before they are stored and never shown again: only whether they are set.",
             },
         ),
-        ("What it may do", {"fields": ["operations", "poll"]}),
+        ("What it may do", {"fields": ["operations", "reads", "poll"]}),
+        (
+            "Data",
+            {
+                "fields": ["data_class", "labels", "cleared"],
+                "description": "Held against every playbook when it is saved and again when it runs.",
+            },
+        ),
+        (
+            "Limits",
+            {
+                "fields": [
+                    ("rate_calls", "rate_seconds"),
+                    "team",
+                    ("price_call", "price_tokens", "price_currency"),
+                ],
+                "description": "Prices are counted against budgets; a budget itself is set under Budgets.",
+            },
+        ),
         ("Why", {"fields": ["change_reason"]}),
     ]
 

@@ -1,7 +1,7 @@
 """The one door to other systems. Every use passes here and leaves a ``Call`` row.
 
-1. Our own rules first: known operation, valid arguments, enabled, pause over; for a write also the list of
-   allowed operations, the effect key and the emergency stop.
+1. Our own rules first, in the order of ``connectors.door``: kill switch, allow-list (and valid arguments, and a
+   write's effect key), data class, budget, rate and pauses, circuit breaker.
 2. The ``Call`` row is committed before the socket opens: a process that dies in between leaves its trace.
 3. The row is closed in a second short transaction. No transaction is ever open while the network is waited for.
 """
@@ -16,16 +16,18 @@ from django.db.models import Q
 from pydantic import ValidationError
 
 from audit.clock import db_now
-from connectors import registry
+from connectors import door, notices, queries, registry
 from connectors.base import (
     Arguments,
     Blocked,
     Connector,
     ConnectorError,
+    FreeQuery,
     Health,
     Inbound,
     Operation,
     RateLimited,
+    Read,
     Record,
     Trace,
     Unanswered,
@@ -34,8 +36,9 @@ from connectors.base import (
     Written,
 )
 from connectors.comparison import same
-from connectors.models import Call, Connection, EmergencyStop
+from connectors.models import Call, Connection
 from connectors.payloads import storable_text
+from connectors.purposes import Purpose
 from connectors.redaction import Redactor
 
 # Where a limit is reached and the target does not say for how long.
@@ -62,6 +65,12 @@ class _Use:
     actor: str
     incident: int | None = None
     effect_key: str = ""
+    purpose: Purpose = Purpose.NEW
+
+    @property
+    def asked(self) -> door.Asked:
+        """What the door's rules go by."""
+        return door.Asked(self.operation, self.direction, self.actor, self.purpose)
 
 
 def call(
@@ -73,16 +82,18 @@ def call(
     incident: int | None = None,
     effect_key: str = "",
     version: str = "",
+    purpose: Purpose = Purpose.NEW,
 ) -> Answer:
     """Use one operation of a connection and return its answer.
 
     A write needs ``effect_key`` (at most 64 letters) and is refused by the target where the record's version is no
-    longer ``version`` (blank: no check). Raises only ``ConnectorError``; our own refusals are ``Blocked``. Must not
-    be called inside a transaction (``RuntimeError``): rows would stay locked while the network is waited for.
+    longer ``version`` (blank: no check). One that takes an effect back (``purpose``) asks no budget. Raises only
+    ``ConnectorError``; our own refusals are ``Blocked``. Must not be called inside a transaction (``RuntimeError``):
+    rows would stay locked while the network is waited for.
     """
     declared = registry.operation_of(connection, operation)
     direction = "write" if isinstance(declared, Write) else "read"
-    use = _Use(connection, operation, direction, actor, incident, effect_key)
+    use = _Use(connection, operation, direction, actor, incident, effect_key, purpose)
 
     def act(connector: Connector, found: Operation, valid: Arguments) -> tuple[list[Record], Written | None]:
         if isinstance(found, Write):
@@ -94,14 +105,24 @@ def call(
 
 
 def observe(
-    connection: Connection, operation: str, arguments: Mapping[str, Any], *, actor: str, incident: int | None = None
+    connection: Connection,
+    operation: str,
+    arguments: Mapping[str, Any],
+    *,
+    actor: str,
+    incident: int | None = None,
+    purpose: Purpose = Purpose.NEW,
 ) -> list[Record]:
-    """Read afresh the records that a write touches, the one it writes first. Raises ``ConnectorError``."""
+    """Read afresh the records that a write touches, the one it writes first. Raises ``ConnectorError``.
+
+    A read-back of what was sent (``purpose``) goes on where a budget is spent or a data class was changed since.
+    """
 
     def act(connector: Connector, found: Operation, valid: Arguments) -> list[Record]:
         return _write_only(found).observe(connector, valid)
 
-    return _through(_Use(connection, operation, "observe", actor, incident), arguments, act)[0]
+    use = _Use(connection, operation, "observe", actor, incident, purpose=purpose)
+    return _through(use, arguments, act)[0]
 
 
 def find(
@@ -129,7 +150,8 @@ def find(
             return None
         return Written(version=records[0].version, result={"found_by": "values"})
 
-    return _through(_Use(connection, operation, "find", actor, incident, effect_key), arguments, act)[0]
+    use = _Use(connection, operation, "find", actor, incident, effect_key, Purpose.SETTLE)
+    return _through(use, arguments, act)[0]
 
 
 def check(connection: Connection, *, actor: str) -> Health:
@@ -141,9 +163,27 @@ def check(connection: Connection, *, actor: str) -> Health:
         return Health(ok=False, tried=tried, message=str(error))
 
 
-def poll(connection: Connection, since: datetime | None, *, actor: str) -> list[Inbound]:
-    """Ask a connection for news since ``since``. Raises ``ConnectorError``."""
-    return _recorded(_Use(connection, "poll", "poll", actor), {}, lambda connector: connector.poll(since))[0]
+def poll(connection: Connection, since: datetime | None, *, actor: str) -> tuple[list[Inbound], dict[str, Any]]:
+    """Ask a connection for news since ``since``; return them and where the next poll begins. Raises ``ConnectorError``.
+
+    What begins there is only to be kept once the news are: until then the same are told again.
+    """
+    asked: list[Connector] = []
+
+    def act(connector: Connector) -> list[Inbound]:
+        asked.append(connector)
+        return connector.poll(since)
+
+    told = _recorded(_Use(connection, "poll", "poll", actor), {}, act)[0]
+    return told, asked[0].bookmarks
+
+
+def complete(connection: Connection, payload: dict[str, Any], *, actor: str) -> dict[str, Any]:
+    """Return what a system told, with what it left out read from it. Raises ``ConnectorError``."""
+    kind = registry.KINDS.get(connection.kind)
+    if kind is None or not kind.lacks(payload):
+        return payload
+    return _recorded(_Use(connection, "complete", "poll", actor), {}, lambda connector: connector.complete(payload))[0]
 
 
 def _write_only(operation: Operation) -> Write:
@@ -168,7 +208,7 @@ def _through(
 
 def _recorded(use: _Use, arguments: Mapping[str, Any], act: Callable[[Connector], Result]) -> tuple[Result, Call]:
     """Do ``act`` between opening and closing the Call row; whatever fails is told without secrets."""
-    fresh = Connection.objects.get(pk=use.connection.pk)
+    fresh = door.fresh(use.connection.pk)
     try:
         connector = registry.connector_for(fresh)
     except ConnectorError as error:
@@ -176,8 +216,9 @@ def _recorded(use: _Use, arguments: Mapping[str, Any], act: Callable[[Connector]
         raise
     redactor = connector.redactor()
     refusal: ConnectorError | None = None
+    passed = door.Passed()
     try:
-        _allowed(use, fresh, connector, arguments)
+        passed = _allowed(use, fresh, connector, arguments)
     except ConnectorError as error:
         refusal = error
     row = _open(use, redactor.data(_logged(use, connector, arguments)))
@@ -188,6 +229,8 @@ def _recorded(use: _Use, arguments: Mapping[str, Any], act: Callable[[Connector]
     except ConnectorError as error:
         _told(error, redactor)
         _close_failed(row, use, connector, error)
+        if refusal is None:
+            door.settle(use.asked, fresh, connector, passed, error)
         raise
     except BaseException as error:
         # A fault of ours: the row must say so, and the error must rise.
@@ -195,32 +238,61 @@ def _recorded(use: _Use, arguments: Mapping[str, Any], act: Callable[[Connector]
         _finish(row, connector, outcome="failed", message=said[:2000])
         raise
     _finish(row, connector, outcome="ok", answer=redactor.data(_summary(result)))
+    door.settle(use.asked, fresh, connector, passed, None)
     return result, row
 
 
-def _allowed(use: _Use, connection: Connection, connector: Connector, arguments: Mapping[str, Any]) -> None:
-    """Hold a use against our own rules. Raises ``Blocked``."""
+def _allowed(use: _Use, connection: Connection, connector: Connector, arguments: Mapping[str, Any]) -> door.Passed:
+    """Hold a use against our own rules, in the door's order. Raises ``Blocked``."""
     if not connection.enabled and use.direction != "check":
         raise Blocked(f"The connection {connection.slug} is disabled.", code="disabled")
+    door.halt(use.asked, connection)
+    tokens = 0
     if use.direction not in ("check", "poll"):
         operation = connector.operation(use.operation)
         if operation is None:
             raise Blocked(f"{connector.label} has no operation “{use.operation}”.", code="operation")
-        _validated(operation, arguments)
+        tokens = connector.tokens_expected(operation, _validated(operation, arguments))
+        if refused := _unasked(type(connector), connector.settings, operation, arguments):
+            raise Blocked(f"{connection.slug}: {refused}", code="entity")
+    door.may_read(use.asked, connection)
     if use.direction == "write":
         _may_write(use, connection)
-    if connection.not_before is not None and use.direction != "check":
-        left = (connection.not_before - db_now()).total_seconds()
-        if left > 0:
-            raise Blocked(
-                f"{connection.slug} asked to wait; {left:.0f} s are left.", code="not_before", retry_after=left
-            )
+    return door.admit(use.asked, connection, connector, arguments, tokens)
+
+
+def _unasked(kind: type[Connector], settings: Any, operation: Operation, arguments: Mapping[str, Any]) -> str:
+    """Say which entity of a free query the connection does not let it read; blank: it may."""
+    if not (isinstance(operation, Read) and operation.query_language):
+        return ""
+    query = operation.arguments.model_validate(dict(arguments))
+    if not isinstance(query, FreeQuery) or not (names := queries.strange(kind, settings, query)):
+        return ""
+    known = ", ".join(sorted(kind.queryable(settings))) or "none"
+    return (
+        f"saved queries may not read {', '.join(names)[:200]}. They may read {known[:600]}. Whoever configures the"
+        " connection can name more."
+    )
+
+
+def faults(connection: Connection, operation: Read, arguments: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Say, by the name of each argument, why a read would not be sent; empty: it would be. Nothing is sent."""
+    try:
+        operation.arguments.model_validate(dict(arguments))
+        kind = registry.kind_of(connection)
+        settings = kind.config.model_validate(connection.config)
+    except ValidationError as invalid:
+        found: dict[str, list[str]] = {}
+        for error in invalid.errors(include_url=False):
+            message = str(error["msg"]).removeprefix("Value error, ")
+            found.setdefault(str(error["loc"][0]) if error["loc"] else "arguments", []).append(message)
+        return found
+    refused = _unasked(kind, settings, operation, arguments)
+    name = "entity" if "entity" in operation.arguments.model_fields else "query"
+    return {name: [f"In {connection.slug} {refused}"]} if refused else {}
 
 
 def _may_write(use: _Use, connection: Connection) -> None:
-    stop = EmergencyStop.objects.filter(Q(connection=None) | Q(connection=connection), ended_at=None).first()
-    if stop is not None:
-        raise Blocked(f"Emergency stop by {stop.actor}: {stop.reason}", code="stopped")
     if use.operation not in connection.operations:
         raise Blocked(f"{use.operation} is not among the operations that {connection.slug} may do.", code="operation")
     key = use.effect_key
@@ -228,9 +300,9 @@ def _may_write(use: _Use, connection: Connection) -> None:
         raise Blocked("A write needs an effect key of at most 64 letters.", code="effect_key")
 
 
-def _validated(operation: Operation, arguments: Mapping[str, Any]) -> None:
+def _validated(operation: Operation, arguments: Mapping[str, Any]) -> Arguments:
     try:
-        operation.arguments.model_validate(dict(arguments))
+        return operation.arguments.model_validate(dict(arguments))
     except ValidationError as invalid:
         faults = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}" for error in invalid.errors()]
         raise Blocked(f"{operation.name}: {'; '.join(faults)}"[:1000], code="arguments") from None
@@ -286,6 +358,9 @@ def _close_failed(row: Call, use: _Use, connector: Connector | None, error: Conn
         _finish(row, connector, outcome=type(error).__name__.lower(), status=error.status, message=str(error)[:2000])
         if isinstance(error, RateLimited) or (isinstance(error, Unanswered) and error.retry_after):
             _pause(use.connection, error.retry_after or DEFAULT_PAUSE_SECONDS)
+        if isinstance(error, Blocked):
+            about = error.about or use.operation
+            notices.refused(use.connection, error.code, about, str(error), actor=use.actor, scope=error.scope)
         if isinstance(error, Unauthorized):
             Connection.objects.filter(pk=use.connection.pk).update(
                 health="failing", health_message=str(error)[:2000], checked_at=db_now()
@@ -293,10 +368,14 @@ def _close_failed(row: Call, use: _Use, connector: Connector | None, error: Conn
 
 
 def _pause(connection: Connection, seconds: float) -> None:
-    """Let no worker send anything before the target's pause is over; a longer pause that stands is kept."""
+    """Let no worker send anything before the target's pause is over; a longer pause that stands is kept.
+
+    It holds for every connection of the same credential.
+    """
     until = db_now() + timedelta(seconds=seconds)
     shorter = Q(not_before=None) | Q(not_before__lt=until)
-    Connection.objects.filter(shorter, pk=connection.pk).update(not_before=until)
+    same_gate = Q(gate__isnull=False, gate__connections=connection.pk)
+    Connection.objects.filter(shorter, Q(pk=connection.pk) | same_gate).update(not_before=until)
 
 
 def _summary(result: Any) -> dict[str, Any]:

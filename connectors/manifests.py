@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from pydantic import Field, field_validator
 
 from audit.errors import Invalid
 from audit.manifests import Difference, Document, DocumentType, differences
-from connectors import actions, registry, vault
+from connectors import actions, budgeting, governing, registry, vault
+from connectors.base import Connector
 from connectors.models import Connection
 from connectors.webhooks import hook_digest
 
@@ -32,6 +34,16 @@ class ConnectionDocument(Document):
     enabled: bool = True
     owner: str = ""
     hook_secret: str = ""
+    data_class: str = "business"
+    reads: list[str] = []
+    labels: dict[str, str] = {}
+    cleared: list[str] = []
+    team: str = ""
+    rate_calls: int | None = None
+    rate_seconds: int | None = None
+    price_call: Decimal | None = None
+    price_tokens: Decimal | None = None
+    price_currency: str = ""
 
     @field_validator("connector")
     @classmethod
@@ -109,7 +121,16 @@ def _wanted(document: ConnectionDocument) -> dict[str, Any]:
         "enabled": document.enabled,
         "poll": document.poll,
         "owner": document.owner,
+        **_governed(document, kind),
     }
+
+
+def _governed(document: ConnectionDocument, kind: type[Connector]) -> dict[str, Any]:
+    """Return the rules of use as they would be stored. Raises ``Invalid``."""
+    columns = {name: getattr(document, name) for name in governing.COLUMNS}
+    wanted = Connection(slug=document.slug, kind=document.connector, **columns)
+    governing.check(wanted, kind)
+    return governing.described(wanted)
 
 
 def _resolved(value: Any, where: str) -> Any:
@@ -162,5 +183,6 @@ def _holds(connection: Connection, name: str, value: str) -> bool:
 
 
 DOCUMENTS: dict[str, DocumentType] = {
-    "connection": DocumentType(ConnectionDocument, 30, plan_connection, apply_connection)
+    "connection": DocumentType(ConnectionDocument, 30, plan_connection, apply_connection),
+    **budgeting.DOCUMENTS,
 }

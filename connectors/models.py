@@ -6,8 +6,10 @@ from django.conf import settings
 from django.db import models
 from simple_history.models import HistoricalRecords
 
+from connectors.door_models import Budget, Gate, Governed, Notice, Spent  # noqa: F401 - makes them tables of this app
 
-class Connection(models.Model):
+
+class Connection(Governed):
     """One configured system: address, credentials, and what it may be used for."""
 
     slug = models.SlugField(max_length=60, unique=True, help_text="The name that playbooks use, such as fo or crm.")
@@ -26,10 +28,13 @@ class Connection(models.Model):
     # Shared by all workers: nothing is sent before this time (Retry-After).
     not_before = models.DateTimeField(null=True, blank=True, editable=False)
     polled_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # Where its polls ended, in the system's own words: a change token for each table, say.
+    bookmarks = models.JSONField(default=dict, blank=True, editable=False)
     poll = models.BooleanField(default=False, help_text="Ask the system for news on every poll.")
     history = HistoricalRecords(
-        excluded_fields=["secrets", "health", "health_message", "checked_at", "not_before", "polled_until"]
-    )
+        excluded_fields=["secrets", "health", "health_message", "checked_at", "not_before", "polled_until",
+                         "bookmarks", "gate"]
+    )  # fmt: skip
 
     class Meta:
         ordering: ClassVar = ["slug"]
@@ -39,16 +44,20 @@ class Connection(models.Model):
 
 
 class EmergencyStop(models.Model):
-    """While one is active, nothing is written to any other system (or to one connection)."""
+    """While one is active, nothing is written to any other system (or to one connection).
+
+    One that names an operation stops that alone, a read or a model call too.
+    """
 
     connection = models.ForeignKey(Connection, null=True, blank=True, on_delete=models.CASCADE, related_name="stops")
+    operation = models.CharField(max_length=100, blank=True, help_text="Only this one, such as invoice.credit.")
     reason = models.TextField()
     actor = models.CharField(max_length=200)
     started_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return f"stop {self.connection or 'all'}"
+        return f"stop {self.connection or 'all'}" + (f" {self.operation}" if self.operation else "")
 
 
 class Call(models.Model):

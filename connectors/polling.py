@@ -17,7 +17,7 @@ ACTOR = "system:poll"
 def poll_one(connection: Connection) -> Received:
     """Fetch and keep what is new in one system; a system that does not answer is asked again next time."""
     try:
-        told = gateway.poll(connection, connection.polled_until, actor=ACTOR)
+        told, bookmarks = gateway.poll(connection, connection.polled_until, actor=ACTOR)
     except Blocked as blocked:
         logger.info("%s was not polled: %s", connection.slug, blocked)
         return Received(0, 0)
@@ -25,6 +25,9 @@ def poll_one(connection: Connection) -> Received:
         logger.warning("%s could not be polled: %s", connection.slug, error)
         return Received(0, 0)
     received = webhooks.store(connection, told)
+    if bookmarks != connection.bookmarks:
+        # After the news are kept: a process that dies in between is told the same again, which adds nothing.
+        Connection.objects.filter(pk=connection.pk).update(bookmarks=bookmarks)
     # The system's own stamps, not our clock: what it shows late is still asked for the next time.
     moments = [inbound.occurred_at for inbound in told if inbound.occurred_at is not None]
     if moments:

@@ -48,6 +48,7 @@ class RestConnector(Connector):
         *,
         params: Mapping[str, str] | None = None,
         json: Any = None,
+        raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         effect_key: str = "",
         allow: tuple[int, ...] = (),
@@ -59,7 +60,7 @@ class RestConnector(Connector):
         all_headers = {"Accept": "application/json", **(headers or {})}
         if effect_key:
             all_headers[EFFECT_HEADER] = effect_key
-        content = {"params": params, "json": json}
+        content = {"params": params, "json": json, "raw": raw}
         reply = self._attempt(method, url, content, all_headers, wrote=bool(effect_key))
         if reply.status == 401:
             reply = self._attempt(method, url, content, all_headers, wrote=bool(effect_key))

@@ -50,7 +50,8 @@ TABLE: tuple[Case, ...] = (
         0,
         None,
         None,
-        "Look at the connection: is it enabled, is the operation allowed, is an emergency stop active?",
+        "Look at the connection: is it enabled, is the operation allowed, is an emergency stop active, does its data"
+        " class let this data through?",
     ),
     Case(
         "the target asks to wait (429, 503 with Retry-After)",
@@ -119,6 +120,15 @@ TABLE: tuple[Case, ...] = (
 )
 
 
+# Our own refusals that end by themselves: tried again for as long as it takes, because nothing was sent.
+_PASSING = {
+    "not_before": "Waits until the target's pause is over.",
+    "budget": "Waits for the budget's next day, or until somebody raises it.",
+    "rate": "Waits for its place in the connection's rate.",
+    "breaker": "Waits until the system answers again; it is tried twice a minute.",
+}
+
+
 def decide(error: ConnectorError, *, wrote: bool, attempt: int, key: str = "") -> Retry:
     """Say what follows the failed try number ``attempt`` (from 1); ``wrote``: the try was a write.
 
@@ -126,8 +136,8 @@ def decide(error: ConnectorError, *, wrote: bool, attempt: int, key: str = "") -
     A wait that the target or a shared pause asked for is never shortened.
     """
     read_back = wrote and error.effect_possible
-    if isinstance(error, Blocked) and error.code == "not_before":
-        return Retry(True, error.retry_after or 1.0, read_back, False, "Waits until the target's pause is over.")
+    if isinstance(error, Blocked) and error.retryable:
+        return Retry(True, error.retry_after or 1.0, read_back, False, _PASSING[error.code])
     case = next((row for row in TABLE if isinstance(error, row.errors)), TABLE[-1])
     limit = settings.RETRY_LIMIT if case.limit is None else case.limit
     if attempt >= limit:

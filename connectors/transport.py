@@ -141,8 +141,9 @@ class Http:
         params: Mapping[str, str] | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
+        raw: bytes | None = None,
     ) -> Reply:
-        """Send one request and return the answer, whatever its status.
+        """Send one request and return the answer, whatever its status. ``raw`` is a body in a form of its own.
 
         Raises ``Blocked`` or ``Unreachable`` where nothing was sent, ``Unanswered`` where something was
         sent and no whole answer came back.
@@ -150,7 +151,8 @@ class Http:
         self.trace.requests += 1
         self.trace.status = None
         try:
-            return self._exchange(method, url, {"headers": headers, "params": params, "json": json, "data": form})
+            content = {"headers": headers, "params": params, "json": json, "data": form, "content": raw}
+            return self._exchange(method, url, content)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Unreachable(f"{_host(url)} cannot be reached: {_said(error)}.", code="connect") from None
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:

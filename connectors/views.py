@@ -1,6 +1,7 @@
 """The connections as operators see them: healthy or not, what was called of late, and the switch that stops writing."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django import forms
@@ -17,7 +18,8 @@ from audit.access import has_role
 from audit.clock import db_now
 from audit.errors import NotAllowed
 from audit.pages import answers_refusals, cleaned, page_of, person
-from connectors import actions
+from connectors import actions, budgets
+from connectors.door_models import Notice
 from connectors.models import Call, Connection, EmergencyStop
 
 READERS = ("operator", "compliance", "automation_admin", "auditor")
@@ -41,6 +43,8 @@ class Line:
     last: datetime | None
     stop: EmergencyStop | None
     waits: bool
+    uses: list[budgets.Use] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)  # single operations
 
     @property
     def answers(self) -> bool:
@@ -53,9 +57,11 @@ class Line:
 def connections(request: HttpRequest) -> HttpResponse:
     """Show every connection's state and whether anything is stopped."""
     _reader(request)
-    stops = {stop.connection_id: stop for stop in EmergencyStop.objects.filter(ended_at__isnull=True)}
+    standing = list(EmergencyStop.objects.filter(ended_at__isnull=True).order_by("started_at"))
+    stops = {stop.connection_id: stop for stop in standing if not stop.operation}
     context = {
-        "lines": _lines(stops),
+        "lines": _lines(stops, [stop for stop in standing if stop.operation]),
+        "notices": _notices(),
         "stop": stops.get(None),
         "may_switch": has_role(request.user, *SWITCHERS),
         "may_configure": has_role(request.user, "automation_admin"),
@@ -63,17 +69,35 @@ def connections(request: HttpRequest) -> HttpResponse:
     return render(request, "connectors/connections.html", context)
 
 
-def _lines(stops: dict[int | None, EmergencyStop]) -> list[Line]:
+def _notices() -> list[Notice]:
+    """Return what the door refused or found unusual in the last day, newest first."""
+    return list(Notice.objects.filter(at__gte=db_now() - timedelta(days=1)).select_related("connection")[:20])
+
+
+def _lines(stops: dict[int | None, EmergencyStop], single: list[EmergencyStop]) -> list[Line]:
     now = db_now()
+    uses = defaultdict(list)
+    for use in budgets.today():
+        uses[use.scope].append(use)
+    stopped = [(stop.connection_id, stop.operation) for stop in single]
     since = now - timedelta(hours=1)
     recent = Q(calls__started_at__gte=since)
-    rows = Connection.objects.annotate(
+    rows = Connection.objects.select_related("gate").annotate(
         recent=Count("calls", filter=recent),
         bad=Count("calls", filter=recent & ~Q(calls__outcome__in=GOOD)),
         last=Max("calls__started_at", filter=recent),
     )
     return [
-        Line(row, row.recent, row.bad, row.last, stops.get(row.pk), bool(row.not_before and row.not_before > now))
+        Line(
+            row,
+            row.recent,
+            row.bad,
+            row.last,
+            stops.get(row.pk),
+            bool(row.not_before and row.not_before > now),
+            [*uses[row.slug], *(uses[f"team {row.team}"] if row.team else [])],
+            [operation for key, operation in stopped if key in (None, row.pk)],
+        )
         for row in rows.order_by("slug")
     ]
 

@@ -114,7 +114,9 @@ def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> 
     except Blocked as blocked:
         raise HookDisabled(str(blocked)) from None
     except Refused as refused:
-        kind_of_refusal = {404: UnknownHook, 413: DeliveryTooLarge}.get(refused.status or 400, BadDelivery)
+        kind_of_refusal = {401: WrongSecret, 404: UnknownHook, 413: DeliveryTooLarge}.get(
+            refused.status or 400, BadDelivery
+        )
         raise kind_of_refusal(str(refused)) from None
     return store(connection, told)
 

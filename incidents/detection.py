@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from audit.clock import db_now
 from audit.errors import Refusal
-from connectors import retry
-from connectors.base import ConnectorError
+from connectors import gateway, retry
+from connectors.base import Blocked, ConnectorError
 from connectors.models import Delivery
 from incidents.evidence import ask, plain
 from incidents.expressions import ExpressionFailed, compile_expression, number
@@ -104,7 +104,9 @@ def _settle(delivery: Delivery, judged: _Judgement) -> str:
 
 def _again(delivery: Delivery, error: ConnectorError) -> str:
     advice = retry.decide(error, wrote=False, attempt=delivery.attempts, key=f"delivery-{delivery.pk}")
-    if not error.retryable or delivery.attempts >= ATTEMPTS:
+    # What our own rules hold up goes on by itself: nothing was asked, so nothing speaks against the delivery.
+    passes = isinstance(error, Blocked) and error.retryable
+    if not error.retryable or (delivery.attempts >= ATTEMPTS and not passes):
         message = f"{error} {advice.guidance}"
         _mine(delivery).update(processed_at=db_now(), not_before=None, outcome="failed", message=message)
         logger.warning("delivery %s could not be judged: %s", delivery.pk, message)
@@ -116,7 +118,7 @@ def _again(delivery: Delivery, error: ConnectorError) -> str:
 
 def _judge(delivery: Delivery) -> _Judgement:
     judged = _Judgement()
-    event = plain(delivery.payload)
+    event = plain(gateway.complete(delivery.connection, delivery.payload, actor=ACTOR))
     asking = [
         (kind, detection)
         for kind in ExceptionKind.objects.filter(enabled=True).order_by("code")

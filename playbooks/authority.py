@@ -7,7 +7,9 @@ from approvals import actions as approvals
 from connectors import registry
 from connectors.base import Record, Write
 from connectors.models import Connection
-from playbooks import plans, policies
+from incidents.kinds import definition_of
+from playbooks import flows, plans, policies
+from playbooks.definitions import PlaybookDefinition
 from playbooks.models import Execution, StepRun
 
 
@@ -15,9 +17,19 @@ def forbids(step_run: StepRun, records: Sequence[Record]) -> str:
     """Return why the step may not be sent; "" where it may.
 
     The approval of exactly this plan or rollback, or the grant, must still stand, and no policy may block it on the
-    record as it is now. A rollback for which nobody had to be asked needs no approval.
+    record as it is now. A rollback for which nobody had to be asked needs no approval. The data classes and labels of
+    the connections must still let the plan's data flow; an undo only puts back what the system itself held.
     """
-    return _unapproved(step_run.execution) or _blocked(step_run, records)
+    return _unapproved(step_run.execution) or _joins(step_run.execution) or _blocked(step_run, records)
+
+
+def _joins(execution: Execution) -> str:
+    kind = execution.incident.kind
+    if _is_undo(execution) or kind is None:
+        return ""
+    definition = PlaybookDefinition.model_validate(execution.plan.playbook_version.definition)
+    said = flows.forbids(definition, definition_of(kind))
+    return f"The data classes of the connections do not allow it now: {said}" if said else ""
 
 
 def lapsed(execution: Execution) -> str:

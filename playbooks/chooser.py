@@ -13,11 +13,13 @@ from typing import Any
 
 from audit.proofs import digest
 from connectors import gateway
-from connectors.base import ConnectorError
+from connectors.base import Blocked, ConnectorError
 from connectors.models import Connection
 from incidents import expressions
+from incidents.kinds import definition_of
 from incidents.models import Incident, RootCause
 from incidents.normal import clean
+from playbooks import flows
 from playbooks.definitions import PlaybookDefinition
 from playbooks.models import PlaybookVersion
 
@@ -60,6 +62,7 @@ def choose(
     request = _request(incident, root_cause, versions, slots)
     trace = {"connection": model.slug, "prompt_digest": digest(request)}
     try:
+        _may_be_told(model, incident)
         answer = gateway.call(model, "chat.complete", request, actor="system:loop", incident=incident.pk)
         reply = dict(answer.records[0].fields)
         trace |= {"model": _kept(reply.get("model")), "answer": _kept(reply.get("tool_calls"))}
@@ -70,6 +73,12 @@ def choose(
     # Never the bare name that it gives itself: that could be a person's, or “built-in”.
     author = f"model {trace['model'] or model.slug}"[:200]
     return Choice(name, values, author, names, {**trace, "refused": ""})
+
+
+def _may_be_told(model: Connection, incident: Incident) -> None:
+    """Raise ``Blocked`` where data classes or labels keep the evidence from the model."""
+    if incident.kind and (said := flows.to_model(model, definition_of(incident.kind))):
+        raise Blocked(said, code="class")
 
 
 def _kept(said: Any) -> Any:

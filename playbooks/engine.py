@@ -176,6 +176,7 @@ def _open_the_socket(step_run: StepRun, lease: Lease) -> Turn:
             incident=step_run.execution.incident_id,
             effect_key=step_run.effect_key,
             version=verification.version_to_write(step_run),
+            purpose=verification.purpose_of(step_run),
         )
     except ConnectorError as error:
         _close_attempt(attempt, type(error).__name__.lower(), error)

@@ -11,6 +11,7 @@ from audit.actions import record
 from audit.clock import db_now
 from connectors import gateway, registry
 from connectors.base import Reversible, Write
+from connectors.purposes import Purpose
 from playbooks import lanes, plans, seals, verification
 from playbooks.effects import effect_key, with_key
 from playbooks.models import DeadLetter, Execution, Plan, StepRun
@@ -76,8 +77,9 @@ def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, A
             raise CannotUndo(f"{connection.label} has no operation “{step_run.undo['operation']}” any more.")
         parameters = step_run.undo["parameters"]
         records = gateway.observe(
-            connection, operation.name, parameters, actor="system:loop", incident=execution.incident_id
-        )
+            connection, operation.name, parameters, actor="system:loop", incident=execution.incident_id,
+            purpose=Purpose.UNDO,
+        )  # fmt: skip
         changes = operation.predict(operation.arguments.model_validate(parameters), records)
         foreseen.append(
             {

@@ -136,12 +136,14 @@ def _connection_named(system: str) -> Connection | None:
 
 def rulings_on(situation: Situation) -> list[Ruling]:
     """Return what speaks about it: the emergency stop, the connection, the policies."""
-    stopped = [Ruling("emergency-stop", 0, None, "block", stop.reason) for stop in _stops(situation.connection)]
+    stopped = [Ruling("emergency-stop", 0, None, "block", stop.reason) for stop in _stops(situation)]
     return [*stopped, *judge(situation)]
 
 
-def _stops(slug: str) -> QuerySet[EmergencyStop]:
-    return EmergencyStop.objects.filter(Q(connection__isnull=True) | Q(connection__slug=slug), ended_at__isnull=True)
+def _stops(situation: Situation) -> QuerySet[EmergencyStop]:
+    where = Q(connection__isnull=True) | Q(connection__slug=situation.connection)
+    what = Q(operation="") | Q(operation=situation.operation.partition(":")[2])
+    return EmergencyStop.objects.filter(where, what, ended_at__isnull=True)
 
 
 def answered(situation: Situation, rulings: list[Ruling]) -> dict[str, Any]:

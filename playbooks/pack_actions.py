@@ -18,7 +18,7 @@ from connectors.base import Reversible, Write
 from connectors.models import Connection
 from incidents.kinds import definition_of
 from incidents.models import ExceptionKind
-from playbooks import breadth
+from playbooks import breadth, flows
 from playbooks.definitions import PlaybookDefinition, unknown_names
 from playbooks.models import Playbook, PlaybookVersion, Policy, PolicyVersion
 from playbooks.pack_models import Pack
@@ -44,9 +44,9 @@ def objections(
 
     A playbook goes to work only when it names nothing but its kind's evidence, and when each step's operation
     exists, can be taken back (or its author accepted in writing that it cannot), is given the arguments that it
-    knows, and stands under at least one active policy.
+    knows, and stands under at least one active policy; and when data classes and labels let its data flow so.
     """
-    found = _unknown_evidence(definition, kind_code)
+    found = _unknown_evidence(definition, kind_code) or _flowing(definition, kind_code)
     for number, step in enumerate(definition.get("steps", [])):
         for name, message in _step_objections(step, irreversible_accepted=irreversible_accepted):
             found.setdefault(f"definition.steps[{number}].{name}", []).append(message)
@@ -60,6 +60,12 @@ def _unknown_evidence(definition: Mapping[str, Any], kind_code: str) -> dict[str
     evidence = [query.name for query in definition_of(kind).evidence]
     unknown = unknown_names(PlaybookDefinition.model_validate(definition), evidence)
     return {f"definition.{path}": messages for path, messages in unknown.items()}
+
+
+def _flowing(definition: Mapping[str, Any], kind_code: str) -> dict[str, list[str]]:
+    kind = definition_of(ExceptionKind.objects.get(code=kind_code))
+    against = flows.objections(PlaybookDefinition.model_validate(definition), kind)
+    return {f"definition.{path}": messages for path, messages in against.items()}
 
 
 def _step_objections(step: Mapping[str, Any], *, irreversible_accepted: bool) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ from incidents.evidence import facts
 from incidents.kinds import definition_of
 from incidents.leases import Lease
 from incidents.models import Incident, RootCause
-from playbooks import chooser, plans, policies, seals
+from playbooks import chooser, flows, plans, policies, seals
 from playbooks.definitions import PlaybookDefinition, StepDefinition
 from playbooks.effects import EFFECT_KEY
 from playbooks.models import Plan, PlaybookVersion, Step
@@ -114,6 +114,8 @@ def _propose(incident: Incident, actor: str, choice: chooser.Choice | None, edit
     if version is None:
         raise CannotPlan(f"The playbook “{choice.playbook}” does not fit this incident any more.")
     definition = PlaybookDefinition.model_validate(version.definition)
+    if incident.kind and (said := flows.forbids(definition, definition_of(incident.kind))):
+        raise CannotPlan(f"{version} may not be carried out by the data classes of the connections: {said}")
     variables = {**variables, "slots": choice.slots}
     steps = [
         _draft(incident, step, variables, actor)

@@ -9,6 +9,7 @@ from connectors import gateway
 from connectors.base import Blocked, Record
 from connectors.comparison import same
 from connectors.models import Connection
+from connectors.purposes import Purpose
 from playbooks.models import Execution, StepRun, Verification
 
 ACTOR = "system:loop"
@@ -31,7 +32,7 @@ def connection_of(step_run: StepRun) -> Connection:
     return connection
 
 
-def observe(step_run: StepRun) -> list[Record]:
+def observe(step_run: StepRun, purpose: Purpose) -> list[Record]:
     """Read the records of a step from the source now."""
     return gateway.observe(
         connection_of(step_run),
@@ -39,12 +40,18 @@ def observe(step_run: StepRun) -> list[Record]:
         step_run.parameters,
         actor=ACTOR,
         incident=step_run.execution.incident_id,
+        purpose=purpose,
     )
+
+
+def purpose_of(step_run: StepRun) -> Purpose:
+    """Return what a step's calls are for: an undo is not held up by what holds new work up."""
+    return Purpose.UNDO if step_run.execution.direction == Execution.Direction.BACKWARD else Purpose.NEW
 
 
 def compare_with_plan(step_run: StepRun) -> Drift:
     """Read the record that is about to be written and hold it against what the plan saw."""
-    records = observe(step_run)
+    records = observe(step_run, purpose_of(step_run))
     wanted = [change for change in step_run.expected if not change["side_effect"]]
     if wanted and all(same(change["after"], _value(records, change)) for change in wanted):
         return Drift(already_so=True)
@@ -70,7 +77,7 @@ def version_to_write(step_run: StepRun) -> str:
 
 def verify(step_run: StepRun) -> Verification:
     """Read the records afresh and compare each predicted field; the result is stored whatever it is."""
-    records = observe(step_run)
+    records = observe(step_run, Purpose.SETTLE)
     fields = [
         {
             "entity": change["entity"],

@@ -10,14 +10,17 @@ import pytest
 from connectors import credentials, modelwire, transport
 from connectors.models import Connection
 from connectors.simulator import server
-from tests.connectors.factories import Played, make_crm, make_fo
+from tests.connectors.business import DATAVERSE
+from tests.connectors.factories import Played, make_crm, make_dv, make_fo
 from tests.connectors.modelled import Model
+from tests.connectors.sap_world import make_sap, plant_sap
 
 
 @pytest.fixture(autouse=True)
 def _no_leftovers() -> Iterator[None]:
     """Tokens and open lines belong to one test."""
     credentials.forget_all()
+    transport.close_all()
     yield
     transport.close_all()
     modelwire.close_all()
@@ -108,3 +111,16 @@ def fo(db: None, simulated: Simulated) -> Connection:
 def crm(db: None, simulated: Simulated) -> Connection:
     """The simulator's Salesforce as a connection."""
     return make_crm(f"{simulated.url}/sf", secret="simulator")
+
+
+@pytest.fixture
+def dv(db: None, simulated: Simulated) -> Connection:
+    """The simulator's Dataverse as a connection, with everything switched on that it knows."""
+    return make_dv(f"{simulated.url}/dv", secret="simulator", config=DATAVERSE)
+
+
+@pytest.fixture
+def sap(db: None, simulated: Simulated) -> Connection:
+    """The simulator's SAP as a connection, with a small business in it."""
+    plant_sap(simulated)
+    return make_sap(simulated.url, secret="simulator")

@@ -11,6 +11,7 @@ from connectors.kinds.salesforce.operations import WRITES as SF_WRITES
 from connectors.models import Connection
 
 ROOT = "https://contoso.operations.dynamics.test"
+CRM = "https://contoso.crm4.dynamics.test"
 ORG = "https://contoso.my.salesforce.test"
 SECRET = "sesame-open-up-please"
 HOOK_SECRET = "a-hook-secret-of-some-length"
@@ -41,6 +42,21 @@ def make_crm(root: str = ORG, *, secret: str = SECRET, **changes: Any) -> Connec
         secrets={"client_secret": secret},
         config={"login_url": root, "client_id": "goldseam", **changes.pop("config", {})},
         operations=changes.pop("operations", [write.name for write in SF_WRITES]),
+        **changes,
+    )
+
+
+def make_dv(root: str = CRM, *, authority: str = "", secret: str = SECRET, **changes: Any) -> Connection:
+    """A connection to Dataverse that may do every write."""
+    config = {"environment_url": root, "tenant": TENANT, "client_id": "goldseam", "authority": authority or root}
+    return actions.create_connection(
+        changes.pop("slug", "dv"),
+        "dataverse",
+        actor="system:test",
+        secrets={"client_secret": secret},
+        hook_secret=changes.pop("hook_secret", HOOK_SECRET),
+        config={**config, **changes.pop("config", {})},
+        operations=changes.pop("operations", ["*"]),
         **changes,
     )
 

@@ -104,8 +104,8 @@ def test_unknown_kinds_secrets_and_taken_names_are_refused(db: None) -> None:
         make_fo()
     with pytest.raises(Invalid, match="no secret api_key"):
         actions.set_secret(connection, "api_key", SECRET, actor="automation")
-    with pytest.raises(Invalid, match="no kind sap"):
-        actions.create_connection("s", "sap", actor="automation")
+    with pytest.raises(Invalid, match="no kind abacus"):
+        actions.create_connection("s", "abacus", actor="automation")
 
 
 def test_all_writes_are_written_out_when_all_are_allowed(db: None) -> None:
@@ -364,7 +364,7 @@ def test_a_secret_may_stand_in_a_file_of_its_own(db: None, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "changes",
     [
-        {"secrets": {"client_secret": SECRET}}, {"hook_secret": HOOK_SECRET}, {"connector": "sap"}, {"surprise": 1},
+        {"secrets": {"client_secret": SECRET}}, {"hook_secret": HOOK_SECRET}, {"connector": "abacus"}, {"surprise": 1},
         {"slug": "no spaces"},
     ],
 )  # fmt: skip

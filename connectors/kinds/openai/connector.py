@@ -141,6 +141,10 @@ class OpenAIModel(Connector):
         """Refuse: a model changes nothing."""
         raise Refused(f"{self.label} has nothing that could be changed.")
 
+    def tokens_expected(self, operation: Operation, arguments: Any) -> int:
+        """Count the longest answer and the conversation, three letters to a token: more than most languages take."""
+        return int(arguments.max_tokens) + len(arguments.model_dump_json()) // 3
+
     def logged(self, operation: Operation, arguments: Any) -> dict[str, Any]:
         """Keep the shape of a conversation, never its text: that holds customers' data."""
         return {
