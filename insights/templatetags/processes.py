@@ -4,8 +4,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from insights.drawing.placing import plain
 from insights.mining.wording import duration, money_text
-from insights.views.picture import plain
 from playbooks.templatetags.goldseam import shown
 
 register = template.Library()

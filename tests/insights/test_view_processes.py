@@ -6,10 +6,11 @@ from html import unescape
 import pytest
 from django.urls import reverse
 
+from insights.drawing.placing import plain, wrapped
 from insights.mining.actions import give_reference
 from insights.mining.models import ReferenceModel
 from insights.views.asked import TABS
-from insights.views.picture import heat, plain, wrapped
+from insights.views.picture import heat
 from tests.factories import make_user
 from tests.insights.factories import at, make_log, path
 
@@ -294,3 +295,16 @@ def test_a_template_of_a_reference_offers_to_watch_for_the_step_that_is_left_out
     text = unescape(get(browser, orders, "event_log_conformance").text)
 
     assert "pattern=missing&activity=Price&before=Ship" in text
+
+
+def test_a_wrong_start_and_a_wrong_end_can_be_watched_for(browser, orders, automation):
+    give_reference(orders, name="Turned", by=automation, paths=[["Confirm", "Create", "Pay", "Ship"]])
+
+    text = unescape(get(browser, orders, "event_log_conformance").text)
+
+    assert "begins with" in text
+    offered = re.findall(r'href="([^"]*pattern=(starts|ends)_with&activity=(\w+)[^"]*)"', text)
+    assert [(kind, activity) for _, kind, activity in offered] == [("starts", "Create"), ("ends", "Pay")]
+    forms = [browser.get(url).context["form"] for url, _, _ in offered]
+    assert [form["activity"].value() for form in forms] == ["Create", "Pay"]
+    assert forms[1]["hours"].value() == 24

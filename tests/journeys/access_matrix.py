@@ -87,6 +87,7 @@ _BOUND: Lines = (
         POST insights/findings/<int:pk>/<slug:verb>/
         POST insights/logs/<int:pk>/model/
         POST insights/logs/<int:pk>/delete/
+        POST insights/logs/<int:pk>/records/
         POST insights/tasks/<int:pk>/delete/
         POST insights/tasks/<int:pk>/link/
         POST insights/tasks/routines/<int:pk>/draft/
@@ -101,6 +102,7 @@ _BOUND: Lines = (
         POST api/v1/incidents/<int:pk>/merge/
         POST api/v1/incidents/<int:pk>/unmerge/
         POST api/v1/incidents/<int:pk>/replan/
+        POST api/v1/incidents/<int:pk>/leave-hold-out/
         POST api/v1/entities/<int:pk>/confirm-alias/
         POST api/v1/entities/<int:pk>/reject-alias/
         POST api/v1/entities/<int:pk>/revert-alias/
@@ -116,9 +118,12 @@ _BOUND: Lines = (
         DELETE api/v1/event-logs/<int:pk>/
         POST api/v1/event-logs/<int:pk>/mapping/
         POST api/v1/event-logs/<int:pk>/reference-models/
+        PUT api/v1/event-logs/<int:pk>/records/
         DELETE api/v1/task-logs/<int:pk>/
         POST api/v1/task-logs/<int:pk>/links/
         POST api/v1/backlog/<int:pk>/draft/
+        POST api/v1/trackers/<int:pk>/match/
+        POST api/v1/trackers/<int:pk>/lines/<int:line>/raise/
     """,
     ),
     (
@@ -154,12 +159,14 @@ _BOUND: Lines = (
         GET api/v1/detectors/<int:pk>/
         GET api/v1/event-logs/<int:pk>/
         GET api/v1/event-logs/<int:pk>/preview/
+        GET api/v1/event-logs/<int:pk>/records/
         GET api/v1/event-logs/<int:pk>/process-map/
         GET api/v1/event-logs/<int:pk>/variants/
         GET api/v1/event-logs/<int:pk>/throughput/
         GET api/v1/event-logs/<int:pk>/bottlenecks/
         GET api/v1/event-logs/<int:pk>/rework/
         GET api/v1/event-logs/<int:pk>/leakage/
+        GET api/v1/event-logs/<int:pk>/outcomes/
         GET api/v1/event-logs/<int:pk>/conformance/
         GET api/v1/event-logs/<int:pk>/reference-models/
         GET api/v1/event-logs/<int:pk>/causes/
@@ -190,6 +197,8 @@ _BOUND: Lines = (
         GET insights/tasks/trackers/<int:pk>/
         GET api/v1/task-logs/<int:pk>/
         GET api/v1/task-logs/<int:pk>/routines/
+        GET api/v1/trackers/<int:pk>/
+        GET api/v1/trackers/<int:pk>/lines/
     """,
     ),
     (
@@ -226,6 +235,7 @@ _FREE: Lines = (
         GET insights/measures.csv
         GET insights/measures/<slug:name>/
         GET insights/checklist/
+        GET insights/hold-outs/
         GET insights/detectors/
         GET,POST insights/detectors/new/
         GET insights/logs/
@@ -241,8 +251,10 @@ _FREE: Lines = (
         GET api/v1/dead-letters/
         GET api/v1/detectors/
         GET api/v1/kpis/
+        GET api/v1/hold-outs/
         GET api/v1/event-logs/
         GET api/v1/task-logs/
+        GET api/v1/trackers/
         GET api/v1/backlog/
         GET playbooks/
         GET api/v1/playbooks/
@@ -278,6 +290,7 @@ _FREE: Lines = (
         POST insights/tasks/trackers/
         POST api/v1/event-logs/
         POST api/v1/task-logs/
+        POST api/v1/trackers/
         POST api/v1/detectors/
     """,
     ),
@@ -323,5 +336,5 @@ ROWS = [*_rows(_BOUND, bound=True), *_rows(_FREE, bound=False), *_rows(((SIGNED_
 VERBS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("acknowledge", "comment"), TALKING),
     **dict.fromkeys(("assign", "correct", "hold", "release", "dismiss", "reopen"), WORKING),
-    **dict.fromkeys(("merge", "unmerge", "replan", "take-over"), WORKING),
+    **dict.fromkeys(("merge", "unmerge", "replan", "take-over", "leave-hold-out"), WORKING),
 }
