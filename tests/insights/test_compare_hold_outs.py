@@ -63,8 +63,7 @@ def two_groups(trial: HoldOut) -> None:
             one = lasting(hours[number % 2])
             draw(trial, one, out=out)
             if number < back:
-                again = {"entity_key": one.entity_key, "opened_at": score.at(3)}
-                score.make_incident(Status.NEEDS_OPERATOR, **again)
+                score.make_incident(Status.NEEDS_OPERATOR, entity_key=one.entity_key, opened_at=score.at(3))
 
 
 def only(user: Any) -> Trial:
