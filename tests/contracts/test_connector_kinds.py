@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.admin.utils import flatten
 from pydantic import ValidationError
 
 from connectors import gateway, registry, transport
@@ -220,7 +220,7 @@ def test_a_read_only_connection_can_read_and_no_more(kind: type[Connector], db: 
 def test_the_form_has_a_field_for_each_setting_and_secret(kind: type[Connector], db: None) -> None:
     form = form_for(kind)(instance=connection_of(kind))
 
-    grouped = flatten_fieldsets(fieldsets_for(kind))
+    grouped = [name for _, options in fieldsets_for(kind) for name in flatten(options["fields"])]
 
     assert set(grouped) == set(form.fields)
     assert {f"config_{name}" for name in kind.config.model_fields} <= set(grouped)
