@@ -17,6 +17,7 @@ from audit.clock import db_now
 from connectors import breaker, budgets, classes, pacing
 from connectors.base import Blocked, Connector, ConnectorError, Unanswered
 from connectors.models import Connection, EmergencyStop
+from connectors.payloads import storable_text
 from connectors.purposes import Purpose
 
 _FRESH = """
@@ -79,7 +80,8 @@ def halt(asked: Asked, connection: Connection) -> None:
     """
     if asked.direction not in ("write", "read") or not _told(connection, "stopped"):
         return
-    named = Q(operation=asked.operation) | (Q(operation="") if asked.direction == "write" else Q(pk=None))
+    every = Q(operation="") if asked.direction == "write" else Q(pk=None)
+    named = Q(operation=storable_text(asked.operation)) | every
     where = Q(connection=None) | Q(connection=connection)
     stop = EmergencyStop.objects.filter(named, where, ended_at=None).order_by("started_at").first()
     if stop is not None:

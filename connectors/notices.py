@@ -12,6 +12,7 @@ from django.db import transaction
 from audit.actions import record
 from audit.clock import db_now
 from connectors.door_models import Notice
+from connectors.payloads import storable_text
 
 # Refusals that somebody decided on, or that a limit brought about. The others are told by the call log alone.
 TOLD = frozenset({"stopped", "operation", "class", "budget"})
@@ -29,7 +30,8 @@ def tell(
 ) -> bool:  # fmt: skip
     """Enter a notice and its ledger entry, unless there is one for that day (UTC where none is given)."""
     now: datetime = db_now()
-    known = {"scope": (scope or connection.slug)[:80], "day": day or now.date(), "code": code, "about": about[:100]}
+    about = storable_text(about)[:100]
+    known = {"scope": (scope or connection.slug)[:80], "day": day or now.date(), "code": code, "about": about}
     if Notice.objects.filter(**known).exists():
         return False
     with transaction.atomic():

@@ -142,13 +142,13 @@ class Expression:
         return value
 
 
-@lru_cache(maxsize=4096)
 def compiled(source: str) -> str:
     """Return ``source`` as it is, once it has been compiled. Raises ``BadExpression``."""
     compile_expression(source)
     return source
 
 
+@lru_cache(maxsize=4096)
 def compile_expression(source: str) -> Expression:
     """Compile ``source``. Raises ``BadExpression`` with the place: syntax, size, macros, unknown functions."""
     import cel

@@ -148,7 +148,7 @@ def test_capital_is_released_only_by_verified_mends_with_stated_days(reader):
     found = worth.working_capital(measures.counted(reader, MARCH).cells, MARCH, stated())[0]
 
     assert refused.value is None
-    assert "duplicate_invoice" in refused.because
+    assert "duplicate invoice" in refused.because
     # 1000 × (4 − 1) days over 30 days.
     assert (found.value, found.n, found.data["currency"]) == (100.0, 1, "EUR")
 
