@@ -25,7 +25,7 @@ test: ## Run the test suite on the embedded database
 	@.ci/venv "$(PYTHON)" dev
 	@.ci/tests embedded -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
-test-services: ## Run the same suite, and more, on PostgreSQL and Redis (DATABASE_URL, CELERY_BROKER_URL)
+test-services: ## Run all that touches a database, and more, on PostgreSQL and Redis (DATABASE_URL, CELERY_BROKER_URL)
 	@.ci/venv "$(PYTHON)" dev
 	@.ci/tests services -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 

@@ -14,6 +14,27 @@ from tests import emptying
 from tests.factories import make_token, make_user
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--only-database",
+        action="store_true",
+        help="leave out tests that touch no database: another changes nothing for them",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--only-database"):
+        left_out = [item for item in items if not _touches_database(item)]
+        items[:] = [item for item in items if _touches_database(item)]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _touches_database(item: pytest.Item) -> bool:
+    names = {"db", "transactional_db", "live_server"}
+    marked = item.get_closest_marker("django_db") or item.get_closest_marker("services")
+    return marked is not None or not names.isdisjoint(getattr(item, "fixturenames", ()))
+
+
 def pytest_configure() -> None:
     # A real password hash costs a tenth of a second on purpose; a test has no attacker to slow down.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
