@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from connectors.base import FreeQuery, QueryLanguage, Read, Refused
 from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS, literal
+from connectors.odataquery import COMPARE, JOINS, columns_of, in_small_letters, orders_of
 from connectors.queries import (
     BEGINNING,
     DAY,
@@ -31,11 +32,6 @@ _WORDS = re.compile(
     r"|(?P<word>[A-Za-z_]\w{0,127}(?![\w./]))|(?P<mark>[(),]))",
     re.ASCII,
 )
-_COMPARE = ("EQ", "NE", "GT", "GE", "LT", "LE")
-_JOINS = frozenset({"and", "or", "not"})
-_NAME = re.compile(r"[A-Za-z_]\w{0,127}\Z", re.ASCII)
-MOST_COLUMNS = 100
-MOST_ORDERS = 5
 
 
 class _Filter(Conditions):
@@ -43,13 +39,13 @@ class _Filter(Conditions):
 
     def comparison(self) -> None:
         name = self.next("word")
-        if name.text.lower() in _JOINS or self.peek("("):
+        if name.text.lower() in JOINS or self.peek("("):
             raise BadQuery(
                 f"“{name.text}” is no field. Functions are not known to F&O: to search inside a text, write"
                 " Field eq '*part*'."
             )
         verb = self.next("word")
-        if verb.text.upper() not in _COMPARE:
+        if verb.text.upper() not in COMPARE:
             raise BadQuery(f"“{verb.text}” does not compare. Write eq, ne, gt, ge, lt or le after {name.text}.")
         value = self.next("enum", "text", "guid", "moment", "number", "watermark", "word")
         if value.sort == "word" and value.text not in ("true", "false", "null"):
@@ -60,40 +56,12 @@ class _Filter(Conditions):
 
 def _filter_words(text: str) -> list[Word]:
     # The joining words stand in small letters in OData; nobody is corrected for that.
-    words = [_small(word) for word in words_of(text, _WORDS)]
+    words = [in_small_letters(word) for word in words_of(text, _WORDS)]
     if words:
         reader = _Filter(words)
         reader.conditions()
         reader.end()
     return words
-
-
-def _small(word: Word) -> Word:
-    low = word.text.lower()
-    return Word(word.sort, low) if word.sort == "word" and (low in _JOINS or low.upper() in _COMPARE) else word
-
-
-def _columns(text: str) -> tuple[str, ...]:
-    names = tuple(one.strip() for one in text.split(",")) if text.strip() else ()
-    for name in names:
-        if not _NAME.match(name):
-            raise BadQuery(f"“{name[:60]}” is no column. Write columns separated by commas.")
-    if len(names) > MOST_COLUMNS:
-        raise BadQuery(f"More than {MOST_COLUMNS} columns.")
-    return names
-
-
-def _orders(text: str) -> tuple[tuple[str, bool], ...]:
-    """Return the columns of an order, and whether each goes downwards."""
-    found = []
-    for part in text.split(",") if text.strip() else ():
-        name, _, way = part.strip().partition(" ")
-        if not _NAME.match(name) or way.strip() not in ("", "asc", "desc"):
-            raise BadQuery(f"“{part.strip()[:60]}” is no order. Write a column, then asc or desc.")
-        found.append((name, way.strip() == "desc"))
-    if len(found) > MOST_ORDERS:
-        raise BadQuery(f"More than {MOST_ORDERS} columns to order by.")
-    return tuple(found)
 
 
 class ODataQuery(FreeQuery):
@@ -113,13 +81,13 @@ class ODataQuery(FreeQuery):
     @field_validator("select")
     @classmethod
     def _are_columns(cls, text: str) -> str:
-        _columns(text)
+        columns_of(text)
         return text
 
     @field_validator("orderby")
     @classmethod
     def _is_an_order(cls, text: str) -> str:
-        _orders(text)
+        orders_of(text)
         return text
 
     def entities(self) -> frozenset[str]:
@@ -128,13 +96,13 @@ class ODataQuery(FreeQuery):
 
     def columns(self) -> tuple[str, ...]:
         """Return the chosen columns with those of the key, which are always read; none where all are."""
-        chosen = _columns(self.select)
+        chosen = columns_of(self.select)
         key = (COMPANY, *KEYS[self.entity]) if self.entity in KEYS else ()
         return tuple(dict.fromkeys((*chosen, *key))) if chosen else ()
 
     def order(self) -> str:
         """Return the first column of the order, if it rises."""
-        orders = _orders(self.orderby)
+        orders = orders_of(self.orderby)
         return orders[0][0] if orders and not orders[0][1] else ""
 
     def marked(self) -> bool:
@@ -143,7 +111,7 @@ class ODataQuery(FreeQuery):
 
     def options(self) -> dict[str, str]:
         """Return the query options to send, written anew from what was understood. Raises ``Refused``."""
-        orders = ",".join(f"{name} {'desc' if down else 'asc'}" for name, down in _orders(self.orderby))
+        orders = ",".join(f"{name} {'desc' if down else 'asc'}" for name, down in orders_of(self.orderby))
         found = {
             "$filter": rendered(_filter_words(self.filter), self._filled),
             "$select": ",".join(self.columns()),
