@@ -11,7 +11,7 @@ from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, Refusal
 from connectors import gateway, governing, registry, vault
-from connectors.base import Connector, Health, Write
+from connectors.base import Connector, Health, Tell, Write
 from connectors.models import Connection, EmergencyStop
 from connectors.webhooks import hook_digest
 
@@ -131,7 +131,7 @@ def _kind(kind: str) -> type[Connector]:
 
 def valid_operations(kind: type[Connector], wanted: Sequence[str]) -> list[str]:
     """Return the write operations that ``wanted`` names; ``["*"]`` stands for all. Raises ``Invalid``."""
-    writes = {item.name for item in kind.operations if isinstance(item, Write)}
+    writes = {item.name for item in kind.operations if isinstance(item, Write | Tell)}
     # "*" is written out: a later version's new write is not allowed by an old decision.
     names = sorted(writes) if list(wanted) == ["*"] else list(dict.fromkeys(wanted))
     unknown = sorted(set(names) - writes)

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.http import HttpResponse
 from django.http.request import UnreadablePostError
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, inline_serializer
@@ -49,11 +51,15 @@ class Hook(APIView):
     @extend_schema(
         operation_id="hooks_deliver", request=OpenApiTypes.OBJECT, responses=ANSWERS, auth=[], tags=["hooks"]
     )
-    def post(self, request: Request, slug: str, secret: str | None = None) -> Response:
+    def post(self, request: Request, slug: str, secret: str | None = None) -> HttpResponseBase:
         """Keep what a system delivers. Answered after the commit: 202 means that it is kept."""
         given = webhooks.secret_of(request.headers) if secret is None else secret
         connection = webhooks.connection_of_hook(slug, given, in_path=secret is not None)
-        received = webhooks.receive(connection, _body(request), request.headers)
+        body = _body(request)
+        webhooks.proven(connection, body, request.headers)
+        received = webhooks.receive(connection, body, request.headers)
+        if (wanted := webhooks.answer(connection, body, request.headers)) is not None:
+            return HttpResponse(wanted.body, content_type=wanted.content_type, status=wanted.status)
         return Response({"accepted": received.accepted, "repeated": received.repeated}, status=202)
 
 
@@ -63,7 +69,7 @@ class HookWithSecret(Hook):
     @extend_schema(
         operation_id="hooks_deliver_secret", request=OpenApiTypes.OBJECT, responses=ANSWERS, auth=[], tags=["hooks"]
     )
-    def post(self, request: Request, slug: str, secret: str | None = None) -> Response:
+    def post(self, request: Request, slug: str, secret: str | None = None) -> HttpResponseBase:
         """Keep what a system delivers that can send no header."""
         return super().post(request, slug, secret)
 

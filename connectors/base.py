@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from connectors.redaction import Redactor
 
 if TYPE_CHECKING:
+    from connectors.freely import QueryLanguage
     from connectors.transport import Http
 
 
@@ -30,42 +31,6 @@ class Arguments(BaseModel):
         if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
             raise ValueError("holds a character that cannot be stored")
         return value
-
-
-class QueryLanguage(StrEnum):
-    """The languages in which a system can be asked freely."""
-
-    ODATA = "odata"
-    SOQL = "soql"
-    FETCHXML = "fetchxml"
-
-
-class FreeQuery(Arguments):
-    """A question in the system's own language, held against a strict grammar before it is sent.
-
-    The kind adds the text: ``query`` for SOQL and FetchXML; ``entity``, ``filter``, ``select`` and ``orderby`` for
-    OData. It may hold ``{watermark}``: the value stands there as a literal of the language, never as text of the
-    question.
-    """
-
-    rows: int = Field(default=500, ge=1, le=5001, description="The read ends after so many.")
-    watermark: str = Field(default="", max_length=100, description="Blank: 1900-01-01T00:00:00Z.")
-
-    def entities(self) -> frozenset[str]:
-        """Return every entity that the question reads, joined and nested ones too, as the system writes them."""
-        raise NotImplementedError
-
-    def columns(self) -> tuple[str, ...]:
-        """Return the columns that the question names, as they stand in a row; none: it asks for all."""
-        return ()
-
-    def order(self) -> str:
-        """Return the column by which the rows come, the smallest first; blank where they come in another order."""
-        raise NotImplementedError
-
-    def marked(self) -> bool:
-        """Tell whether the question holds ``{watermark}``."""
-        raise NotImplementedError
 
 
 class Risk(StrEnum):
@@ -163,7 +128,29 @@ class Write:
     amount: Callable[[Any, Observed], tuple[str, str] | None] | None = None  # (amount, currency) at stake
 
 
-Operation = Read | Write
+@dataclass(frozen=True)
+class Tell:
+    """An operation that tells people or a subscriber something. It changes no business record.
+
+    There is nothing to foresee, to read back or to undo, so no plan can hold it. Its arguments are a ``Message``. Where
+    the answer was lost the same may be told twice, under the same id.
+    """
+
+    name: str
+    arguments: type[Arguments]
+    label: str
+
+
+Operation = Read | Write | Tell
+
+
+@dataclass(frozen=True)
+class HookAnswer:
+    """What a sender wants to hear of its delivery, where that is more than that it is kept."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
 
 
 @dataclass(frozen=True)
@@ -276,6 +263,8 @@ class Connector(ABC):
     secrets: ClassVar[frozenset[str]] = frozenset()
     operations: ClassVar[tuple[Operation, ...]] = ()
     config: ClassVar[type[Arguments]]  # validates Connection.config
+    # The secret that a delivery is signed with. Blank: the sender shows the hook's own secret.
+    signed_with: ClassVar[str] = ""
     # How its reads are called in the log: "read", or "model" where a read costs tokens.
     reads_as: ClassVar[str] = "read"
 
@@ -301,6 +290,11 @@ class Connector(ABC):
         if not (value := self._secrets.get(name, "")):
             raise Blocked(f"The secret {name} of connection {self.name} is not set.", code="credentials")
         return value
+
+    @classmethod
+    def operations_of(cls, settings: Any) -> tuple[Operation, ...]:
+        """Return the operations under these settings: what the kind declares, where it does not depend on them."""
+        return cls.operations
 
     @classmethod
     def queryable(cls, settings: Any) -> frozenset[str]:
@@ -331,9 +325,17 @@ class Connector(ABC):
     def check(self) -> Health:
         """Try the connection without changing anything and say what was tried."""
 
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Hold the raw body against its signature (``signed_with``), parsing nothing. Raises ``Unauthorized``."""
+        raise Unauthorized(f"{self.label} signs nothing.")
+
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut a webhook's body into what it tells. Raises ``Refused`` where it is not this system's format."""
         raise Refused(f"{self.label} does not send events here.", status=404)
+
+    def answer(self, body: bytes, headers: Mapping[str, str]) -> HookAnswer | None:
+        """Return what the sender wants to hear once everything is kept; ``None``: how many things were new."""
+        return None
 
     @classmethod
     def lacks(cls, payload: Mapping[str, Any]) -> bool:
@@ -356,6 +358,10 @@ class Connector(ABC):
     def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
         """Change a record, sending ``effect_key`` in the target's own way, if its version is still ``version``."""
 
+    def tell(self, operation: Tell, arguments: Any, *, key: str) -> Written:
+        """Tell something under ``key``: the same key again is the same message."""
+        raise Blocked(f"{self.label} tells nobody anything.", code="operation")
+
     def operation(self, name: str) -> Operation | None:
         """Return the declared operation of that name, or ``None``."""
-        return next((operation for operation in self.operations if operation.name == name), None)
+        return next((operation for operation in self.operations_of(self.settings) if operation.name == name), None)

@@ -78,9 +78,9 @@ def halt(asked: Asked, connection: Connection) -> None:
     The first two stop writing; reads go on, so that what is under way can be followed to its end. One that names an
     operation stops that, whatever it is; what became of an effect may still be looked up.
     """
-    if asked.direction not in ("write", "read") or not _told(connection, "stopped"):
+    if asked.direction not in ("write", "tell", "read") or not _told(connection, "stopped"):
         return
-    every = Q(operation="") if asked.direction == "write" else Q(pk=None)
+    every = Q(operation="") if asked.direction in ("write", "tell") else Q(pk=None)
     named = Q(operation=storable_text(asked.operation)) | every
     where = Q(connection=None) | Q(connection=connection)
     stop = EmergencyStop.objects.filter(named, where, ended_at=None).order_by("started_at").first()

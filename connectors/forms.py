@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from audit.admin import ReasonForm
 from audit.errors import Invalid
 from connectors import actions, governing
-from connectors.base import Connector, Read, Write
+from connectors.base import Connector, Read, Tell, Write
 from connectors.door_models import Label
 from connectors.models import Connection
 
@@ -62,7 +62,9 @@ class ConnectionForm(ReasonForm):
         super().__init__(*args, **kwargs)
         connection = self.instance
         self.fields["operations"].choices = [  # type: ignore[attr-defined]
-            (item.name, f"{item.label} ({item.name})") for item in self.kind_class.operations if isinstance(item, Write)
+            (item.name, f"{item.label} ({item.name})")
+            for item in self.kind_class.operations
+            if isinstance(item, Write | Tell)
         ]
         self.fields["reads"].choices = [  # type: ignore[attr-defined]
             (item.name, f"{item.label or item.name} ({item.name})")

@@ -65,7 +65,7 @@ class Call(models.Model):
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="calls")
     operation = models.CharField(max_length=100)
-    direction = models.CharField(max_length=10)  # read, write, find, check, poll, model
+    direction = models.CharField(max_length=10)  # read, write, tell, find, check, poll, model
     actor = models.CharField(max_length=200)
     incident_id = models.BigIntegerField("incident", null=True, blank=True)
     effect_key = models.CharField(max_length=64, blank=True, db_index=True)

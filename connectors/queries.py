@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.base import Connector, FreeQuery
+from connectors.base import Connector
+from connectors.freely import FreeQuery
 
 WATERMARK = "{watermark}"
 # Before any watermark: older than every record.

@@ -33,12 +33,21 @@ def kind_of(connection: Connection) -> type[Connector]:
     return kind
 
 
-def operation_of(connection: Connection, name: str) -> Operation | None:
-    """Return the declared operation of that name, or ``None`` where the kind has none such."""
+def operations_of(connection: Connection) -> tuple[Operation, ...]:
+    """Return what a connection could do, were all of it allowed; nothing where its kind is not installed."""
     kind = KINDS.get(connection.kind)
     if kind is None:
-        return None
-    return next((operation for operation in kind.operations if operation.name == name), None)
+        return ()
+    try:
+        return kind.operations_of(kind.config.model_validate(connection.config))
+    except ValidationError:
+        # Its kind's own operations stay known, so that what is under way can say what is wrong.
+        return kind.operations
+
+
+def operation_of(connection: Connection, name: str) -> Operation | None:
+    """Return the operation of that name, or ``None`` where the connection has none such."""
+    return next((operation for operation in operations_of(connection) if operation.name == name), None)
 
 
 def pages_of(connection: Connection) -> Pages | None:

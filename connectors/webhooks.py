@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from audit.clock import db_now
 from audit.errors import Refusal
 from connectors import registry
-from connectors.base import Blocked, Inbound, Refused
+from connectors.base import Blocked, HookAnswer, Inbound, Refused, Unauthorized
 from connectors.models import Connection, Delivery
 from connectors.signals import deliveries_arrived
 
@@ -75,8 +75,11 @@ def connection_of_hook(slug: str, secret: str, *, in_path: bool) -> Connection:
     """Return the connection that ``secret`` opens. Raises ``UnknownHook``, ``WrongSecret`` or ``HookDisabled``.
 
     With the secret in the path a wrong one is an address that does not exist: 404, as for an unknown connection.
+    What is signed is only looked up here: ``proven`` holds it against its signature, which takes the body.
     """
     connection = Connection.objects.filter(slug=slug).first()
+    if connection is not None and not in_path and _signs(connection):
+        return _enabled(connection)
     kept = connection.hook_secret_digest if connection else ""
     # Compared even where there is nothing to compare with: the time taken must not tell which slugs exist.
     right = hmac.compare_digest(hook_digest(secret), kept or _NO_SECRET) and bool(kept)
@@ -84,9 +87,31 @@ def connection_of_hook(slug: str, secret: str, *, in_path: bool) -> Connection:
         raise UnknownHook("No connection listens here, or the secret in the address is not right.")
     if not right:
         raise WrongSecret(f"The secret for {slug} is missing or not right.")
+    return _enabled(connection)
+
+
+def _signs(connection: Connection) -> bool:
+    kind = registry.KINDS.get(connection.kind)
+    return kind is not None and bool(kind.signed_with)
+
+
+def _enabled(connection: Connection) -> Connection:
     if not connection.enabled:
-        raise HookDisabled(f"The connection {slug} is disabled.")
+        raise HookDisabled(f"The connection {connection.slug} is disabled.")
     return connection
+
+
+def proven(connection: Connection, body: bytes, headers: Mapping[str, str]) -> None:
+    """Hold a signed delivery against its signature, before anything of it is parsed. Raises ``WrongSecret``."""
+    if not _signs(connection):
+        return
+    try:
+        registry.connector_for(connection).verify(body, headers)
+    except (Unauthorized, Refused) as refused:
+        raise WrongSecret(str(refused)) from None
+    except Blocked:
+        # Which secret is missing is nothing to tell an outsider.
+        raise WrongSecret(f"{connection.slug} cannot check signatures yet.") from None
 
 
 def secret_of(headers: Mapping[str, str]) -> str:
@@ -119,6 +144,11 @@ def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> 
         )
         raise kind_of_refusal(str(refused)) from None
     return store(connection, told)
+
+
+def answer(connection: Connection, body: bytes, headers: Mapping[str, str]) -> HookAnswer | None:
+    """Return what the sender wants to hear of a delivery that was kept; ``None``: how many things were new."""
+    return registry.connector_for(connection, secrets={}).answer(body, headers)
 
 
 @transaction.atomic

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from audit.errors import Invalid, Refusal
 from connectors import gateway, registry
-from connectors.base import ConnectorError, FreeQuery, Read, Record, Refused
+from connectors.base import ConnectorError, Read, Record, Refused
+from connectors.freely import FreeQuery
 from connectors.models import Connection
 from insights.detectors.definitions import Saved
 from insights.detectors.findings import Finding, as_moment

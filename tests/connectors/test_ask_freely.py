@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from connectors import gateway
-from connectors.base import Blocked, QueryLanguage, Refused
+from connectors.base import Blocked, Refused
+from connectors.freely import QueryLanguage
 from connectors.kinds.dynamics_fo.asking import ASK as ODATA
 from connectors.kinds.dynamics_fo.asking import ODataQuery
 from connectors.kinds.salesforce.asking import ASK as SOQL

@@ -11,7 +11,8 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from pydantic import Field, field_validator
 
-from connectors.base import FreeQuery, QueryLanguage, Read
+from connectors.base import Read
+from connectors.freely import FreeQuery, QueryLanguage
 from connectors.queries import BEGINNING, WATERMARK, BadQuery
 
 # What may stand in a question: element → its attributes. Aggregates have no records, hints are not for strangers.

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator
 
-from connectors.base import FreeQuery, QueryLanguage, Read, Refused
+from connectors.base import Read, Refused
+from connectors.freely import FreeQuery, QueryLanguage
 from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS, literal
 from connectors.odataquery import COMPARE, JOINS, columns_of, in_small_letters, orders_of
 from connectors.queries import (

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import Field, field_validator
 
-from connectors.base import FreeQuery, QueryLanguage, Read
+from connectors.base import Read
+from connectors.freely import FreeQuery, QueryLanguage
 from connectors.kinds.salesforce import soql
 from connectors.queries import (
     BEGINNING,

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator
 
-from connectors.base import FreeQuery, QueryLanguage, Read
+from connectors.base import Read
+from connectors.freely import FreeQuery, QueryLanguage
 from connectors.kinds.sap import odata
 from connectors.odataquery import COMPARE, JOINS, columns_of, in_small_letters, orders_of
 from connectors.queries import BEGINNING, WATERMARK, BadQuery, Conditions, Word, marked, rendered, words_of

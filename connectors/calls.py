@@ -1,0 +1,135 @@
+"""The log of calls: a row before the socket opens, closed once it is known what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from pydantic import ValidationError
+
+from audit.clock import db_now
+from connectors import door, notices, registry
+from connectors.base import (
+    Blocked,
+    Connector,
+    ConnectorError,
+    Health,
+    RateLimited,
+    Record,
+    Trace,
+    Unanswered,
+    Unauthorized,
+    Written,
+)
+from connectors.models import Call, Connection
+from connectors.payloads import storable_text
+from connectors.purposes import Purpose
+from connectors.redaction import Redactor
+
+# Where a limit is reached and the target does not say for how long.
+DEFAULT_PAUSE_SECONDS = 5.0
+
+
+@dataclass
+class Use:
+    """One use on its way through the door."""
+
+    connection: Connection
+    operation: str
+    direction: str
+    actor: str
+    incident: int | None = None
+    effect_key: str = ""
+    purpose: Purpose = Purpose.NEW
+
+    @property
+    def asked(self) -> door.Asked:
+        """What the door's rules go by."""
+        return door.Asked(self.operation, self.direction, self.actor, self.purpose)
+
+
+def logged(use: Use, connector: Connector | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    operation = connector.operation(use.operation) if connector else None
+    try:
+        if connector and operation:
+            return connector.logged(operation, operation.arguments.model_validate(dict(arguments)))
+    except ValidationError:
+        # Refused arguments may hold anything at all: their names are enough.
+        pass
+    return {"names": sorted(storable_text(str(name))[:60] for name in arguments)[:50]} if arguments else {}
+
+
+def opened(use: Use, arguments: dict[str, Any]) -> Call:
+    kind = registry.KINDS.get(use.connection.kind)
+    direction = kind.reads_as if kind and use.direction == "read" else use.direction
+    # Durable: Django itself refuses (RuntimeError) where the caller has a transaction open.
+    with transaction.atomic(durable=True):
+        return Call.objects.create(
+            connection_id=use.connection.pk,
+            operation=storable_text(use.operation)[:100],
+            direction=direction,
+            actor=use.actor[:200],
+            incident_id=use.incident,
+            effect_key=storable_text(use.effect_key)[:64],
+            arguments=arguments,
+            started_at=db_now(),
+        )
+
+
+def finish(row: Call, connector: Connector | None, *, outcome: str, **columns: Any) -> None:
+    trace = connector.trace if connector else Trace()
+    row.finished_at, row.outcome = db_now(), outcome[:20]
+    row.requests, row.request_id, row.tokens = trace.requests, trace.request_id[:100], trace.tokens
+    row.status = columns.pop("status", None) or trace.status
+    for name, value in columns.items():
+        setattr(row, name, value)
+    row.save(update_fields=["finished_at", "outcome", "requests", "request_id", "tokens", "status", *columns])
+
+
+def told(error: ConnectorError, redactor: Redactor) -> None:
+    """Take secrets out of what an error says, and forget what caused it: a trace may hold headers."""
+    error.args = (storable_text(redactor.text(str(error))),)
+    error.__cause__ = None
+    error.__suppress_context__ = True
+
+
+def close_failed(row: Call, use: Use, connector: Connector | None, error: ConnectorError) -> None:
+    with transaction.atomic():
+        finish(row, connector, outcome=type(error).__name__.lower(), status=error.status, message=str(error)[:2000])
+        if isinstance(error, RateLimited) or (isinstance(error, Unanswered) and error.retry_after):
+            _pause(use.connection, error.retry_after or DEFAULT_PAUSE_SECONDS)
+        if isinstance(error, Blocked):
+            about = error.about or use.operation
+            notices.refused(use.connection, error.code, about, str(error), actor=use.actor, scope=error.scope)
+        if isinstance(error, Unauthorized):
+            Connection.objects.filter(pk=use.connection.pk).update(
+                health="failing", health_message=str(error)[:2000], checked_at=db_now()
+            )
+
+
+def _pause(connection: Connection, seconds: float) -> None:
+    """Let no worker send anything before the target's pause is over; a longer pause that stands is kept.
+
+    It holds for every connection of the same credential.
+    """
+    until = db_now() + timedelta(seconds=seconds)
+    shorter = Q(not_before=None) | Q(not_before__lt=until)
+    same_gate = Q(gate__isnull=False, gate__connections=connection.pk)
+    Connection.objects.filter(shorter, Q(pk=connection.pk) | same_gate).update(not_before=until)
+
+
+def summary(result: Any) -> dict[str, Any]:
+    """Say what came back without copying business data into the log: which records, in which version."""
+    if isinstance(result, tuple):
+        records, written = result
+        return summary(written if written is not None else records)
+    if isinstance(result, Written):
+        return {"version": result.version, "result": result.result}
+    if isinstance(result, Health):
+        return {"ok": result.ok, "tried": list(result.tried), "message": result.message}
+    if isinstance(result, list):
+        named = [f"{item.entity} {item.key}" for item in result if isinstance(item, Record)]
+        return {"count": len(result), "records": named[:20]} if named else {"count": len(result)}
+    return {"found": False} if result is None else {}
