@@ -1,7 +1,8 @@
 """May this effect be sent, now? Asked in the last moment before each one, whatever was said before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from approvals import actions as approvals
 from connectors import registry
@@ -55,42 +56,74 @@ def _unapproved(execution: Execution) -> str:
     return ""
 
 
+def on_undo(
+    step_run: StepRun, operation: Write, undo: Mapping[str, Any], records: Sequence[Record]
+) -> tuple[str, list[policies.Ruling]]:
+    """Ask the policies about the undo of a step before it is begun. Return why it may not be, and who asks a person.
+
+    Both are empty where nothing stands in the way. ``undo`` holds ``parameters`` and the ``predicted`` changes. They
+    are asked again before each step is sent, about the record as it is then.
+    """
+    rulings = policies.judge(_situation(step_run, operation, undo["parameters"], undo["predicted"], records, undo=True))
+    stops = _refusal(rulings)
+    answered = set() if step_run.execution.plan.autonomous else _answers(step_run)
+    asks = [one for one in rulings if one.verdict == "needs_approval" and (one.policy, one.version) not in answered]
+    return stops, asks
+
+
 def _blocked(step_run: StepRun, records: Sequence[Record]) -> str:
     """Ask the policies again, as they stand now, about the record as it is now; what they say is kept."""
-    step, execution = step_run.step, step_run.execution
-    operation = _operation(step_run)
-    amount, currency = _at_stake(operation, step_run, records)
-    undo = operation if _is_undo(execution) else None
+    undo = _is_undo(step_run.execution)
     rulings = policies.judge(
-        policies.Situation(
-            operation=f"{step_run.connection}:{step_run.operation}",
-            connection=step_run.connection,
-            parameters=step_run.parameters,
-            record=dict(records[0].fields) if records else {},
-            changes={change["field"]: change["after"] for change in step_run.expected if not change["side_effect"]},
-            incident=plans.described(execution.incident),
-            risk=undo.risk if undo else step.risk,
-            # What takes back a posting is about money, whatever its own operation says.
-            financial=step.financial or bool(undo and undo.financial),
-            amount=amount,
-            currency=currency,
-            actor="system:loop",
-            subject="rollback" if _is_undo(execution) else "plan",
-        )
+        _situation(step_run, _operation(step_run), step_run.parameters, step_run.expected, records, undo=undo)
     )
-    policies.keep(rulings, step, moment="run")
+    policies.keep(rulings, step_run.step, moment="run")
     return _stops(step_run, rulings)
 
 
-def _stops(step_run: StepRun, rulings: Sequence[policies.Ruling]) -> str:
+def _situation(
+    step_run: StepRun,
+    operation: Write | None,
+    parameters: Mapping[str, Any],
+    predicted: Sequence[Mapping[str, Any]],
+    records: Sequence[Record],
+    *,
+    undo: bool,
+) -> policies.Situation:
+    """Describe what is about to be sent; of an undo, the operation that takes back."""
+    step, back = step_run.step, operation if undo else None
+    amount, currency = _at_stake(operation, parameters, records)
+    name = operation.name if operation else step_run.operation
+    return policies.Situation(
+        operation=f"{step_run.connection}:{name}",
+        connection=step_run.connection,
+        parameters=parameters,
+        record=dict(records[0].fields) if records else {},
+        changes={change["field"]: change["after"] for change in predicted if not change["side_effect"]},
+        incident=plans.described(step_run.execution.incident),
+        risk=back.risk if back else step.risk,
+        # What takes back a posting is about money, whatever its own operation says.
+        financial=step.financial or bool(back and back.financial),
+        amount=amount,
+        currency=currency,
+        actor="system:loop",
+        subject="rollback" if undo else "plan",
+    )
+
+
+def _refusal(rulings: Sequence[policies.Ruling]) -> str:
     refused = [
         f"{ruling.reason} ({ruling.policy} v{ruling.version})" for ruling in rulings if ruling.verdict == "block"
     ]
     if refused:
         return "Policy blocks it now: " + "; ".join(refused)
     corrected = [f"{ruling.policy} v{ruling.version}" for ruling in rulings if ruling.verdict == "correct"]
-    if corrected:
-        return f"A policy would correct what was approved: {', '.join(corrected)}."
+    return f"A policy would correct what was approved: {', '.join(corrected)}." if corrected else ""
+
+
+def _stops(step_run: StepRun, rulings: Sequence[policies.Ruling]) -> str:
+    if refused := _refusal(rulings):
+        return refused
     asked = {(ruling.policy, ruling.version) for ruling in rulings if ruling.verdict == "needs_approval"}
     names = ", ".join(f"{policy} v{version}" for policy, version in sorted(asked - _answered(step_run)))
     if not names or not _nobody_was_asked(step_run.execution):
@@ -104,6 +137,10 @@ def _answered(step_run: StepRun) -> set[tuple[str, int]]:
     """Return the policies that asked when the plan was made: who approved the plan approved the undo in its digest."""
     if _is_undo(step_run.execution) and step_run.execution.plan.autonomous:
         return set()
+    return _answers(step_run)
+
+
+def _answers(step_run: StepRun) -> set[tuple[str, int]]:
     spoken = step_run.step.guardrails.filter(moment="plan", verdict="needs_approval")
     return set(spoken.values_list("policy", "version"))
 
@@ -118,9 +155,11 @@ def _operation(step_run: StepRun) -> Write | None:
     return operation if isinstance(operation, Write) else None
 
 
-def _at_stake(operation: Write | None, step_run: StepRun, records: Sequence[Record]) -> tuple[Decimal | None, str]:
+def _at_stake(
+    operation: Write | None, parameters: Mapping[str, Any], records: Sequence[Record]
+) -> tuple[Decimal | None, str]:
     """Return the amount of this one step, as the plan asked the policies: never the sum of a plan's steps."""
     if operation is None or operation.amount is None:
         return None, ""
-    stake = operation.amount(operation.arguments.model_validate(step_run.parameters), records)
+    stake = operation.amount(operation.arguments.model_validate(dict(parameters)), records)
     return (Decimal(stake[0]), stake[1]) if stake else (None, "")

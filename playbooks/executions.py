@@ -12,7 +12,7 @@ from audit.clock import db_now
 from connectors import gateway, registry
 from connectors.base import Reversible, Write
 from connectors.purposes import Purpose
-from playbooks import lanes, plans, seals, verification
+from playbooks import authority, lanes, plans, seals, verification
 from playbooks.effects import effect_key, with_key
 from playbooks.models import DeadLetter, Execution, Plan, StepRun
 from playbooks.moves import move_execution
@@ -67,37 +67,45 @@ def undoable(execution: Execution) -> list[StepRun]:
 
 
 def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, Any]]:
-    """Read the records as they are; return each undo step with its predicted changes, in the order of the rollback."""
-    foreseen = []
-    for number, step_run in enumerate(steps, start=1):
-        assert step_run.undo is not None  # noqa: S101 - undoable() has refused those
-        connection = verification.connection_of(step_run)
-        operation = registry.operation_of(connection, step_run.undo["operation"])
-        if not isinstance(operation, Write):
-            raise CannotUndo(f"{connection.label} has no operation “{step_run.undo['operation']}” any more.")
-        parameters = step_run.undo["parameters"]
-        records = gateway.observe(
-            connection, operation.name, parameters, actor="system:loop", incident=execution.incident_id,
-            purpose=Purpose.UNDO,
-        )  # fmt: skip
-        changes = operation.predict(operation.arguments.model_validate(parameters), records)
-        foreseen.append(
-            {
-                "number": number,
-                "title": f"Undo: {step_run.step.title}",
-                "connection": connection.slug,
-                "operation": operation.name,
-                "parameters": parameters,
-                "predicted": [asdict(change) for change in changes],
-                "sources": [
-                    {"system": r.system, "entity": r.entity, "key": r.key, "version": r.version} for r in records
-                ],
-                "financial": operation.financial or step_run.step.financial,
-                "risk": operation.risk,
-                "reversible": Reversible.NO,
-            }
+    """Read the records as they are; return each undo step with its predicted changes, in the order of the rollback.
+
+    ``asked_by`` names the policies that want a person's word. Raises ``CannotUndo`` where a policy forbids a step:
+    better nothing is taken back than half of it.
+    """
+    return [_foreseen(step_run, number) for number, step_run in enumerate(steps, start=1)]
+
+
+def _foreseen(step_run: StepRun, number: int) -> dict[str, Any]:
+    assert step_run.undo is not None  # noqa: S101 - undoable() has refused those
+    connection = verification.connection_of(step_run)
+    operation = registry.operation_of(connection, step_run.undo["operation"])
+    if not isinstance(operation, Write):
+        raise CannotUndo(f"{connection.label} has no operation “{step_run.undo['operation']}” any more.")
+    parameters = step_run.undo["parameters"]
+    records = gateway.observe(
+        connection, operation.name, parameters, actor="system:loop", incident=step_run.execution.incident_id,
+        purpose=Purpose.UNDO,
+    )  # fmt: skip
+    changes = operation.predict(operation.arguments.model_validate(parameters), records)
+    undo = {
+        "number": number,
+        "title": f"Undo: {step_run.step.title}",
+        "connection": connection.slug,
+        "operation": operation.name,
+        "parameters": parameters,
+        "predicted": [asdict(change) for change in changes],
+        "sources": [{"system": r.system, "entity": r.entity, "key": r.key, "version": r.version} for r in records],
+        "financial": operation.financial or step_run.step.financial,
+        "risk": operation.risk,
+        "reversible": Reversible.NO,
+    }
+    stops, asks = authority.on_undo(step_run, operation, undo, records)
+    if stops:
+        raise CannotUndo(
+            f"Step {step_run.number} cannot be taken back, so nothing was: {stops}"
+            " Ask the owner of the policy, or put the records back by hand."
         )
-    return foreseen
+    return {**undo, "asked_by": [{"policy": r.policy, "version": r.version, "reason": r.reason} for r in asks]}
 
 
 def begin_rollback(
@@ -124,7 +132,7 @@ def begin_rollback(
         )
         for step_run, undo in zip(steps, foreseen, strict=True):
             _store(back, step_run, undo, generation)
-        needed = _needed(execution, financial=any(undo["financial"] for undo in foreseen))
+        needed = _needed(execution, foreseen)
         record(
             "rollback.requested",
             actor=actor,
@@ -165,11 +173,16 @@ def _store(back: Execution, step_run: StepRun, undo: dict[str, Any], generation:
     )
 
 
-def _needed(execution: Execution, *, financial: bool) -> list[Requirement]:
+def _needed(execution: Execution, foreseen: list[dict[str, Any]]) -> list[Requirement]:
+    """Return who must agree: whom the rules ask, an approver for money, and one where a policy asks."""
+    financial = any(undo["financial"] for undo in foreseen)
     needed = plans.by_rules(execution.plan, subject="rollback", financial=financial)
     if financial and not needed:
         because = "taking back a financial posting needs an approval of its own"
         needed = [Requirement("financial-rollback", 1, "approver", 1, because, 1440)]
+    if not any(requirement.role == "approver" for requirement in needed):
+        asking = [one for undo in foreseen for one in undo["asked_by"]]
+        needed = needed + [plans.for_policy(one["policy"], one["version"], one["reason"]) for one in asking[:1]]
     return needed
 
 

@@ -56,10 +56,14 @@ def requirements(plan: Plan) -> list[Requirement]:
     asked = by_rules(plan, subject="plan", financial=financial, related_amount=_related(plan))
     spoken = Guardrail.objects.filter(step__plan=plan, moment="plan", verdict="needs_approval")
     for ruling in spoken.order_by("policy").distinct():
-        because = f"{ruling.reason} ({ruling.policy} v{ruling.version})"
         if not any(requirement.role == "approver" for requirement in asked):
-            asked.append(Requirement(ruling.policy, ruling.version, "approver", 1, because, 1440))
+            asked.append(for_policy(ruling.policy, ruling.version, ruling.reason))
     return asked
+
+
+def for_policy(policy: str, version: int, reason: str) -> Requirement:
+    """Return whom a policy asks: one approver, within a day."""
+    return Requirement(policy, version, "approver", 1, f"{reason} ({policy} v{version})", 1440)
 
 
 def by_rules(plan: Plan, *, subject: str, financial: bool, related_amount: Decimal | None = None) -> list[Requirement]:

@@ -13,7 +13,7 @@ from audit.models import Entry
 from connectors.models import Connection, EmergencyStop
 from incidents.models import Incident
 from incidents.states import Status
-from playbooks import actions, endings, loop, plans, tasks
+from playbooks import actions, endings, executions, loop, plans, tasks
 from playbooks.models import Execution, Guardrail, LaneTicket, Plan, PolicyVersion
 from playbooks.states import ExecutionState, PlanState, StepState
 from tests.playbooks.cases import make_policy
@@ -225,11 +225,39 @@ def test_an_emergency_stop_reaches_what_waits_in_its_lane(world, approver, every
 
 
 # --- policies speak on an undo -------------------------------------------------------------------
-def test_a_policy_that_blocks_an_undo_parks_it_with_the_reason_and_what_to_do(world, operator):
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "true", "operation == 'fo:charge.update'", "changes.FixedChargeAmount == 112.0", "risk == 'low'",
+        "amount > 0.0",
+    ],
+)  # fmt: skip
+def test_a_policy_that_blocks_an_undo_is_heard_before_it_is_begun(world, operator, condition):
     incident, execution = mended(world, CHARGED)
+    make_policy(f"subject == 'rollback' && {condition}", message="the month is closed")
+
+    with pytest.raises(executions.CannotUndo, match=r"nothing was: .*the month is closed \(rule v1\).*owner"):
+        actions.roll_back(execution, by=operator, reason="wrong")
+
+    incident.refresh_from_db()
+    assert incident.status == Status.RESOLVED
+    assert len(world.effects()) == 1
+    assert not execution.undone_by.exists()
+
+
+def test_a_policy_that_would_correct_an_undo_forbids_it(world, operator):
+    _, execution = mended(world, CHARGED)
+    make_policy("subject == 'rollback'", "correct", corrections={"amount": "1.0"})
+
+    with pytest.raises(executions.CannotUndo, match="would correct"):
+        actions.roll_back(execution, by=operator, reason="wrong")
+
+
+def test_a_policy_that_blocks_an_undo_later_parks_it_with_the_reason_and_what_to_do(world, operator):
+    incident, execution = mended(world, CHARGED)
+    actions.roll_back(execution, by=operator, reason="wrong")
     make_policy("subject == 'rollback'", message="the month is closed")
 
-    actions.roll_back(execution, by=operator, reason="wrong")
     drive(incident)
 
     [letter] = letters(incident)
@@ -242,8 +270,8 @@ def test_a_policy_that_blocks_an_undo_parks_it_with_the_reason_and_what_to_do(wo
 
 def test_once_the_policy_allows_it_the_undo_goes_on_after_a_replay(world, operator):
     incident, execution = mended(world, CHARGED)
-    make_policy("subject == 'rollback'")
     actions.roll_back(execution, by=operator, reason="wrong")
+    make_policy("subject == 'rollback'")
     drive(incident)
     PolicyVersion.objects.update(active=False)
 
@@ -254,26 +282,27 @@ def test_once_the_policy_allows_it_the_undo_goes_on_after_a_replay(world, operat
     assert len(world.effects()) == 2
 
 
-@pytest.mark.parametrize(
-    "condition",
-    ["operation == 'fo:charge.update'", "changes.FixedChargeAmount == 112.0", "risk == 'low'", "amount > 0.0"],
-)
-def test_policies_see_the_undo_itself(world, operator, condition):
+def test_a_policy_that_asks_has_an_approver_asked_for_the_undo(world, operator, approver):
     incident, execution = mended(world, CHARGED)
-    make_policy(f"subject == 'rollback' && {condition}")
+    make_policy("subject == 'rollback'", "needs_approval", message="the price goes up again")
 
-    actions.roll_back(execution, by=operator, reason="wrong")
+    back = actions.roll_back(execution, by=operator, reason="wrong")
+    asked = ApprovalRequest.objects.get(subject="rollback")
+    assert "the price goes up again (rule v1)" in asked.asked_because
+    drive(incident)
+    assert len(world.effects()) == 1
+    approvals.decide(asked, by=approver, verdict="approve", digest=back.digest)
     drive(incident)
 
-    assert len(world.effects()) == 1
-    assert Guardrail.objects.filter(moment="run", verdict="block").exists(), incident.status_reason
+    assert incident.status == Status.ROLLED_BACK, incident.status_reason
+    assert len(world.effects()) == 2
 
 
-def test_a_policy_that_asks_stops_an_undo_for_which_nobody_was_asked(world, operator):
+def test_a_policy_that_asks_only_later_stops_an_undo_for_which_nobody_was_asked(world, operator):
     incident, execution = mended(world, CHARGED)
+    actions.roll_back(execution, by=operator, reason="wrong")
     make_policy("subject == 'rollback'", "needs_approval")
 
-    actions.roll_back(execution, by=operator, reason="wrong")
     drive(incident)
 
     assert len(world.effects()) == 1

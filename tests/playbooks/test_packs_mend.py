@@ -7,6 +7,8 @@ import pytest
 from django.core.management import call_command
 from django.db.models import F
 
+from approvals import actions as approvals
+from approvals.models import ApprovalRequest
 from connectors import credentials
 from connectors.simulator import sobjects
 from connectors.simulator.business import planted
@@ -17,7 +19,9 @@ from incidents.models import Incident
 from incidents.normal import NormalSignal
 from incidents.states import MACHINE, Status
 from playbooks import loop
+from playbooks.actions import roll_back
 from playbooks.models import StepRun, Verification
+from tests.factories import make_user
 from tests.playbooks.driving import hurry
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +118,20 @@ def test_what_was_mended_is_found_right_when_it_is_asked_about_again(simulator, 
 
     assert incident.status == Status.RESOLVED, incident.status_reason
     assert collected.healed
+
+
+@pytest.mark.parametrize("kind", sorted(ALONE))
+def test_each_mend_can_be_undone_and_a_price_above_the_agreement_takes_a_persons_word(simulator, kind):
+    incident = take_in(small(kind))
+    drive(incident)
+
+    back = roll_back(incident.executions.get(), by=make_user("olga", role="operator"), reason="The customer asked.")
+    for asked in ApprovalRequest.objects.filter(subject="rollback"):
+        approvals.decide(asked, by=make_user("ann", role="approver"), verdict="approve", digest=back.digest)
+    drive(incident)
+
+    assert incident.status == Status.ROLLED_BACK, incident.status_reason
+    assert (back.approval_id is not None) == (kind == "price_mismatch")
 
 
 def test_a_duplicate_waits_for_people_before_anything_is_posted(simulator):
