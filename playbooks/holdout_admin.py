@@ -43,7 +43,7 @@ class HoldOutAdmin(AuditedAdmin):
     """A share of a playbook's mends that is left to people by lot, to learn what the playbook brings."""
 
     form = HoldOutForm
-    list_display = ("playbook", "number", "share", "purpose", "begun_at", "ends_at", "ended_at", "drawn")
+    list_display = ("playbook", "number", "share", "begun_at", "ends_at", "ended_at", "drawn")
     list_filter = ("playbook",)
     actions = ("end_now",)
 
