@@ -13,6 +13,8 @@ from django.db import connections
 from insights.objectstore.address import faults, in_the_clear
 
 _FIRST_SOUND_SQLITE = (3, 51, 3)
+# The first whose JSON operators (->, ->>) our own SQL uses.
+_FIRST_ABLE_SQLITE = (3, 38)
 
 
 @register(Tags.security)
@@ -87,7 +89,13 @@ def database() -> Iterator[CheckMessage]:
             "SQLite in production serves one machine only.", hint="Set DATABASE_URL to PostgreSQL.", id="goldseam.W001"
         )
     library: Any = connections["default"]
-    if library.Database.sqlite_version_info < _FIRST_SOUND_SQLITE:
+    if library.Database.sqlite_version_info < _FIRST_ABLE_SQLITE:
+        yield Error(
+            f"SQLite {library.Database.sqlite_version} is too old: 3.38 is the oldest that can answer our questions.",
+            hint="Install the pysqlite3 wheel or a newer Python, or use PostgreSQL.",
+            id="goldseam.E018",
+        )
+    elif library.Database.sqlite_version_info < _FIRST_SOUND_SQLITE:
         yield Warning(
             f"SQLite {library.Database.sqlite_version} can corrupt its write-ahead log.",
             hint="Install the pysqlite3 wheel (3.51.3 or newer), or use PostgreSQL.",

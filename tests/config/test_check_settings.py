@@ -98,6 +98,8 @@ def test_throttling_that_believes_any_header_is_reported(found):
     [
         ((3, 53, 4), {"transaction_mode": "IMMEDIATE"}, {"goldseam.W001"}),
         ((3, 40, 1), {"transaction_mode": "IMMEDIATE"}, {"goldseam.W001", "goldseam.W002"}),
+        ((3, 37, 2), {"transaction_mode": "IMMEDIATE"}, {"goldseam.W001", "goldseam.E018"}),
+        ((3, 38, 0), {"transaction_mode": "IMMEDIATE"}, {"goldseam.W001", "goldseam.W002"}),
         ((3, 53, 4), {}, {"goldseam.W001", "goldseam.E009"}),
     ],
 )
