@@ -8,3 +8,9 @@ class ConnectorsConfig(AppConfig):
 
     name = "connectors"
     verbose_name = "Connectors"
+
+    def ready(self) -> None:
+        """Keep secrets in addresses out of the logs."""
+        from connectors import logpaths
+
+        logpaths.install()

@@ -154,6 +154,16 @@ class HookAnswer:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A delivery as the system would send it, for people to try a hook with. No secret stands in it."""
+
+    body: str
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()  # beside the content type; a value may be a placeholder
+    in_path: bool = False  # the system can send no header, so the secret stands in the address
+
+
+@dataclass(frozen=True)
 class Inbound:
     """One thing that a system told us, cut out of its wire format, not yet judged."""
 
@@ -265,6 +275,8 @@ class Connector(ABC):
     config: ClassVar[type[Arguments]]  # validates Connection.config
     # The secret that a delivery is signed with. Blank: the sender shows the hook's own secret.
     signed_with: ClassVar[str] = ""
+    # By which way its signals come, where that is neither a hook nor a poll: "chat", "mail".
+    channel: ClassVar[str] = ""
     # How its reads are called in the log: "read", or "model" where a read costs tokens.
     reads_as: ClassVar[str] = "read"
 
@@ -336,6 +348,26 @@ class Connector(ABC):
     def answer(self, body: bytes, headers: Mapping[str, str]) -> HookAnswer | None:
         """Return what the sender wants to hear once everything is kept; ``None``: how many things were new."""
         return None
+
+    @classmethod
+    def sample(cls, settings: Any) -> Sample | None:
+        """Return what the system would send under these settings; ``None`` where there is nothing to show."""
+        return None
+
+    @classmethod
+    def listens(cls) -> bool:
+        """Tell whether the system can deliver anything to a hook."""
+        return cls.receive is not Connector.receive
+
+    @classmethod
+    def identity(cls, payload: Mapping[str, Any]) -> str:
+        """Return what names a complete payload's content however it was told; blank: the delivery's own id does."""
+        return ""
+
+    @classmethod
+    def polled(cls, event: str, payload: Mapping[str, Any]) -> bool:
+        """Tell what a poll found from what was delivered."""
+        return event.startswith("record:")
 
     @classmethod
     def lacks(cls, payload: Mapping[str, Any]) -> bool:

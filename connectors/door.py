@@ -4,17 +4,15 @@ Kill switch → allow-list → data class and labels → budget → rate and pau
 later rule refuses, an earlier one gives back: all of it is one transaction, and with nothing configured none at all.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 
 from audit.clock import db_now
-from connectors import breaker, budgets, classes, pacing
+from connectors import breaker, budgets, pacing, standing
 from connectors.base import Blocked, Connector, ConnectorError, Unanswered
 from connectors.models import Connection, EmergencyStop
 from connectors.payloads import storable_text
@@ -96,11 +94,11 @@ def may_read(asked: Asked, connection: Connection) -> None:
         )
 
 
-def admit(
-    asked: Asked, connection: Connection, connector: Connector, arguments: Mapping[str, Any], tokens: int
-) -> Passed:
-    """Hold a use against class, budget, pauses, rate and breaker, in this order. Raises ``Blocked``."""
-    classes.admit(connection, asked.direction, arguments, asked.purpose)
+def admit(asked: Asked, connection: Connection, connector: Connector, tokens: int) -> Passed:
+    """Hold a use against budget, pauses, rate and breaker, in this order. Raises ``Blocked``.
+
+    Inside the caller's transaction, which must end with what is raised: it gives back what was taken before.
+    """
     limited = connection.rate_calls is not None or connection.rate_seconds is not None
     gated = limited or connection.gate_id is None or _told(connection, "unwell")
     budgeted = _told(connection, "budgeted")
@@ -108,18 +106,19 @@ def admit(
         if connection.not_before is not None and asked.direction != "check":
             _rested(connection, db_now())
         return Passed()
-    with transaction.atomic():
-        now, taken = db_now(), budgets.Taken()
-        if budgeted:
-            forced = asked.purpose is not Purpose.NEW
-            taken = budgets.take(connection, tokens=tokens, forced=forced, now=now, actor=asked.actor)
-        gate = pacing.gate_of(connection, connector) if gated else None
-        if asked.direction != "check":
-            _rested(connection, now)
-            if gate is not None:
-                pacing.admit(connection, gate, now)
+    found, taken = standing.look(connection), budgets.Taken()
+    if budgeted:
+        forced = asked.purpose is not Purpose.NEW
+        taken = budgets.take(connection, found, tokens=tokens, forced=forced, actor=asked.actor)
+    if found.gate is not None:
+        connection.gate = found.gate
+    gate = pacing.gate_of(connection, connector) if gated else None
+    if asked.direction != "check":
+        _rested(connection, found.now)
         if gate is not None:
-            breaker.admit(connection, gate, now)
+            pacing.admit(connection, gate, found.now)
+    if gate is not None:
+        breaker.admit(connection, gate, found.now)
     return Passed(taken)
 
 

@@ -7,13 +7,14 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django.db import transaction
 from pydantic import ValidationError
 
-from connectors import calls, door, queries, registry
+from connectors import calls, classes, door, queries, registry
 from connectors.base import (
     Arguments,
     Blocked,
@@ -132,10 +133,15 @@ def find(
 def check(connection: Connection, *, actor: str) -> Health:
     """Try a connection without changing anything; never raises because of the other system."""
     try:
-        return _recorded(calls.Use(connection, "check", "check", actor), {}, lambda connector: connector.check())[0]
+        return _recorded(calls.Use(connection, "check", "check", actor), {}, _tried)[0]
     except ConnectorError as error:
         tried = (f"{connection.label or connection.slug}: sign in and read",)
         return Health(ok=False, tried=tried, message=str(error))
+
+
+def _tried(connector: Connector) -> Health:
+    health = connector.check()
+    return replace(health, message=connector.redactor().text(health.message))
 
 
 def poll(connection: Connection, since: datetime | None, *, actor: str) -> tuple[list[Inbound], dict[str, Any]]:
@@ -188,38 +194,58 @@ def _recorded(use: calls.Use, arguments: Mapping[str, Any], act: Callable[[Conne
     try:
         connector = registry.connector_for(fresh)
     except ConnectorError as error:
-        calls.close_failed(calls.opened(use, calls.logged(use, None, arguments)), use, None, error)
+        calls.close_failed(_opened(use, calls.logged(use, None, arguments)), use, None, error)
         raise
-    redactor = connector.redactor()
-    refusal: ConnectorError | None = None
-    passed = door.Passed()
-    try:
-        passed = _allowed(use, fresh, connector, arguments)
-    except ConnectorError as error:
-        refusal = error
-    row = calls.opened(use, redactor.data(calls.logged(use, connector, arguments)))
+    row, passed, refusal = _admitted(use, fresh, connector, arguments)
     try:
         if refusal is not None:
             raise refusal
         result = act(connector)
     except ConnectorError as error:
-        calls.told(error, redactor)
+        calls.told(error, connector.redactor())
         calls.close_failed(row, use, connector, error)
         if refusal is None:
             door.settle(use.asked, fresh, connector, passed, error)
         raise
     except BaseException as error:
         # A fault of ours: the row must say so, and the error must rise.
-        said = storable_text(redactor.text(f"{type(error).__name__}: {error}"))
+        said = storable_text(connector.redactor().text(f"{type(error).__name__}: {error}"))
         calls.finish(row, connector, outcome="failed", message=said[:2000])
         raise
-    calls.finish(row, connector, outcome="ok", answer=redactor.data(calls.summary(result)))
+    calls.finish(row, connector, outcome="ok", answer=connector.redactor().data(calls.summary(result)))
     door.settle(use.asked, fresh, connector, passed, None)
     return result, row
 
 
-def _allowed(use: calls.Use, connection: Connection, connector: Connector, arguments: Mapping[str, Any]) -> door.Passed:
-    """Hold a use against our own rules, in the door's order. Raises ``Blocked``."""
+def _admitted(
+    use: calls.Use, fresh: Connection, connector: Connector, arguments: Mapping[str, Any]
+) -> tuple[Call, door.Passed, ConnectorError | None]:
+    """Let a use in and open its row, in one transaction; or say why not, in a row that outlives what was taken."""
+    redactor = connector.redactor()
+    kept: dict[str, Any] | None = None
+    try:
+        tokens = _allowed(use, fresh, connector, arguments)
+        kept = redactor.data(calls.logged(use, connector, arguments))
+        # Durable: Django itself refuses (RuntimeError) where the caller has a transaction open.
+        with transaction.atomic(durable=True):
+            passed = door.admit(use.asked, fresh, connector, tokens)
+            return calls.opened(use, kept), passed, None
+    except ConnectorError as error:
+        if kept is None:
+            kept = redactor.data(calls.logged(use, connector, arguments))
+        return _opened(use, kept), door.Passed(), error
+
+
+def _opened(use: calls.Use, arguments: dict[str, Any]) -> Call:
+    with transaction.atomic(durable=True):
+        return calls.opened(use, arguments)
+
+
+def _allowed(use: calls.Use, connection: Connection, connector: Connector, arguments: Mapping[str, Any]) -> int:
+    """Hold a use against the rules that count nothing, in the door's order; return the tokens that it may cost.
+
+    Raises ``Blocked``.
+    """
     if not connection.enabled and use.direction != "check":
         raise Blocked(f"The connection {connection.slug} is disabled.", code="disabled")
     door.halt(use.asked, connection)
@@ -234,7 +260,8 @@ def _allowed(use: calls.Use, connection: Connection, connector: Connector, argum
     door.may_read(use.asked, connection)
     if use.direction in ("write", "tell"):
         _may_change(use, connection)
-    return door.admit(use.asked, connection, connector, arguments, tokens)
+    classes.admit(connection, use.direction, arguments, use.purpose)
+    return tokens
 
 
 def _unasked(kind: type[Connector], settings: Any, operation: Operation, arguments: Mapping[str, Any]) -> str:

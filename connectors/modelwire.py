@@ -4,9 +4,11 @@ That package brings its own HTTP library, httpx2; this is the one place that tou
 """
 
 import os
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 
 import httpx2
 from django.conf import settings
@@ -43,6 +45,12 @@ class _Bounded(httpx2.SyncByteStream):
         self._stream.close()
 
 
+@cache
+def _believed() -> ssl.SSLContext:
+    """Return which certificates are believed: read once, as ``transport`` does."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 class _Checked(httpx2.BaseTransport):
     """Sends each request to an address that was checked."""
 
@@ -58,7 +66,7 @@ class _Checked(httpx2.BaseTransport):
         request.extensions = {**request.extensions, "sni_hostname": target.host}
         with self._lock:
             if target.host not in self._pools:
-                self._pools[target.host] = httpx2.HTTPTransport(verify=True, trust_env=False)
+                self._pools[target.host] = httpx2.HTTPTransport(verify=_believed(), trust_env=False)
             pool = self._pools[target.host]
         response = self._sent(pool, request, target.addresses)
         if response.headers.get("content-encoding", "identity").lower() != "identity":

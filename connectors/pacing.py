@@ -6,7 +6,8 @@ Both hold for every worker and for every connection that signs in as the same ac
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Max, Value, When
+from django.db import connection as database
+from django.db.models import Max
 from django.utils.crypto import salted_hmac
 
 from connectors.base import Blocked, Connector
@@ -14,6 +15,7 @@ from connectors.door_models import Gate
 from connectors.models import Connection
 
 _SALT = "goldseam.gate"
+_NEVER = 2**63 - 1
 
 
 def gate_of(connection: Connection, connector: Connector) -> Gate:
@@ -73,12 +75,13 @@ def charge(connection: Connection, gate: Gate, more: int, now: datetime) -> None
         _move(gate, _microseconds(now), more * step)
 
 
-def _move(gate: Gate, moment: int, step: int, limit: int | None = None) -> int:
-    rows = Gate.objects.filter(pk=gate.pk)
-    if limit is not None:
-        rows = rows.filter(free_at__lte=limit)
-    later = Case(When(free_at__gt=moment, then=F("free_at") + step), default=Value(moment + step))
-    return rows.update(free_at=later)
+def _move(gate: Gate, moment: int, step: int, limit: int | None = None) -> bool:
+    """Move the next free place on, where it lies not behind ``limit``. Written out: on the way of every paced call."""
+    later = "CASE WHEN free_at > %s THEN free_at ELSE %s END + %s"
+    statement = f"UPDATE connectors_gate SET free_at = {later} WHERE id = %s AND free_at <= %s"  # noqa: S608
+    with database.cursor() as cursor:
+        cursor.execute(statement, [moment, moment, step, gate.pk, _NEVER if limit is None else limit])
+        return bool(cursor.rowcount)
 
 
 def _microseconds(moment: datetime) -> int:

@@ -3,26 +3,38 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.module_loading import import_string
 from pydantic import ValidationError
 
 from connectors import vault
 from connectors.base import Blocked, Connector, Operation, Trace
-from connectors.kinds.dataverse.connector import Dataverse
-from connectors.kinds.dynamics_fo.connector import DynamicsFO
-from connectors.kinds.openai.connector import OpenAIModel
-from connectors.kinds.salesforce.connector import Salesforce
-from connectors.kinds.sap.connector import Sap
 from connectors.models import Connection
 from connectors.pages import Page, Pages, page
 from connectors.transport import Http
 
-KINDS: dict[str, type[Connector]] = {
-    DynamicsFO.slug: DynamicsFO,
-    Dataverse.slug: Dataverse,
-    Salesforce.slug: Salesforce,
-    Sap.slug: Sap,
-    OpenAIModel.slug: OpenAIModel,
-}
+_KINDS = (
+    "connectors.kinds.dynamics_fo.connector.DynamicsFO",
+    "connectors.kinds.dataverse.connector.Dataverse",
+    "connectors.kinds.salesforce.connector.Salesforce",
+    "connectors.kinds.sap.connector.Sap",
+    "connectors.kinds.mail.connector.Mail",
+    "connectors.kinds.slack.connector.Slack",
+    "connectors.kinds.teams.connector.Teams",
+    "connectors.kinds.openai.connector.OpenAIModel",
+    "connectors.kinds.openapi.connector.OpenApi",
+    "connectors.kinds.cloudevents.connector.CloudEvents",
+)
+
+
+def loaded(path: str) -> type[Connector]:
+    """Return the kind that a line names. Raises ``ImportError`` and ``TypeError``: without it nothing starts."""
+    kind = import_string(path)
+    if not (isinstance(kind, type) and issubclass(kind, Connector)):
+        raise TypeError(f"{path} is no kind of connector.")
+    return kind
+
+
+KINDS: dict[str, type[Connector]] = {kind.slug: kind for kind in map(loaded, _KINDS)}
 
 
 def kind_of(connection: Connection) -> type[Connector]:
@@ -66,6 +78,23 @@ def record_named(connection: Connection, event: str, payload: Mapping[str, Any])
     """Return entity and key of the record that an event of the system is about, where its kind can tell."""
     pages = pages_of(connection)
     return pages.names(event, payload) if pages else None
+
+
+def identity_of(connection: Connection, payload: Mapping[str, Any]) -> str:
+    """Return what names a complete payload however it was told; blank where only its delivery's id does."""
+    kind = KINDS.get(connection.kind)
+    return kind.identity(payload) if kind else ""
+
+
+def polled(connection: Connection, event: str, payload: Mapping[str, Any]) -> bool:
+    """Tell what a poll of the connection found from what was delivered to its hook."""
+    return KINDS.get(connection.kind, Connector).polled(event, payload)
+
+
+def channel_of(connection: Connection, event: str, payload: Mapping[str, Any]) -> str:
+    """Return by which way an event came: poll, hook, or what its kind says of itself, such as chat."""
+    kind = KINDS.get(connection.kind, Connector)
+    return kind.channel or ("poll" if polled(connection, event, payload) else "hook")
 
 
 def opened_secrets(connection: Connection) -> dict[str, str]:

@@ -10,6 +10,7 @@ from connectors import credentials
 from connectors.answers import Explained, raise_for
 from connectors.base import Connector, Unanswered, Unauthorized, Unreachable
 from connectors.credentials import Token
+from connectors.redaction import Redactor
 from connectors.transport import NotJson, Reply
 
 EFFECT_HEADER = "X-Effect-Key"
@@ -28,6 +29,13 @@ def before_writing() -> Iterator[None]:
 
 class RestConnector(Connector):
     """A system that is called by JSON over HTTPS with a bearer token."""
+
+    # The tokens that this use has shown: a system may say them back.
+    _shown: tuple[str, ...] = ()
+
+    def redactor(self) -> Redactor:
+        """Return what takes the secrets and the tokens of this use out of texts and data."""
+        return Redactor([*self._secrets.values(), *self._shown])
 
     @abstractmethod
     def fetch_token(self) -> Token:
@@ -80,6 +88,7 @@ class RestConnector(Connector):
                 token = self.token()
         else:
             token = self.token()
+        self._shown = (*self._shown, token.value)
         reply = self.http.send(method, url, **content, headers={**headers, "Authorization": f"Bearer {token.value}"})
         if reply.status == 401:
             credentials.forget(self.token_key(), token)

@@ -6,12 +6,14 @@ stays in the Host header and in TLS, so a name that changes its answer between c
 
 import logging
 import os
+import ssl
 import threading
 import time
 import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -58,6 +60,12 @@ class Reply:
             raise NotJson(f"answered with something that is not usable JSON ({bad})") from None
 
 
+@cache
+def _believed() -> ssl.SSLContext:
+    """Return which certificates are believed, for every host the same: reading them takes longer than most calls."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class _Checked(httpx.BaseTransport):
     """Sends each request to an address that was checked; one pool per host, so that TLS names never mix."""
 
@@ -84,7 +92,7 @@ class _Checked(httpx.BaseTransport):
         with self._lock:
             if host not in self._pools:
                 limits = httpx.Limits(max_connections=50, max_keepalive_connections=10, keepalive_expiry=5.0)
-                self._pools[host] = httpx.HTTPTransport(verify=True, trust_env=False, limits=limits)
+                self._pools[host] = httpx.HTTPTransport(verify=_believed(), trust_env=False, limits=limits)
             return self._pools[host]
 
     def close(self) -> None:
@@ -213,10 +221,11 @@ def _request_id(headers: Mapping[str, str]) -> str:
 
 
 def _host(url: str) -> str:
+    """Return the host of an address and no more of it: the rest may be a secret."""
     try:
-        return httpx.URL(url).netloc.decode() or url[:80]
+        return httpx.URL(url).netloc.decode() or "The address"
     except (httpx.InvalidURL, UnicodeError):
-        return url[:80]
+        return url.partition("://")[2].partition("/")[0].rpartition("@")[2].partition("?")[0][:80] or "The address"
 
 
 def _said(error: Exception) -> str:

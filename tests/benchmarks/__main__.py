@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from tests.benchmarks import loop, mining, pages, signals
+from tests.benchmarks import door, loop, mining, pages, signals
 from tests.benchmarks.report import Report
 from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.system import DidNotStart, Installation, installation
@@ -35,6 +35,8 @@ def measure(database: str, report: Report) -> None:
     if "loop" in report.sizes.stages:
         with installation(database, report.sizes) as installed:
             loop.measure(installed, database, report)
+    if "door" in report.sizes.stages:
+        door.measure(database, report)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,7 +49,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="The dose comes from the environment, now: " + " ".join(dose),
     )
     parser.add_argument("--databases", default=",".join(sizes.databases), help="of sqlite,postgresql (%(default)s)")
-    parser.add_argument("--stages", default=",".join(sizes.stages), help="of signals,pages,loop,insights (%(default)s)")
+    parser.add_argument(
+        "--stages", default=",".join(sizes.stages), help="of signals,pages,loop,door,insights (%(default)s)"
+    )
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where to write (%(default)s)")
     return parser.parse_args(given)
 

@@ -21,10 +21,13 @@ class Sizes:
     incidents: int = field(default_factory=lambda: _number("INCIDENTS", 100_000))
     page_views: int = field(default_factory=lambda: _number("PAGE_VIEWS", 200))
     loop_seconds: int = field(default_factory=lambda: _number("LOOP_SECONDS", 150))
+    door_calls: int = field(default_factory=lambda: _number("DOOR_CALLS", 1_000))
+    door_hooks: int = field(default_factory=lambda: _number("DOOR_HOOKS", 5_000))
+    door_rows: int = field(default_factory=lambda: _number("DOOR_ROWS", 100_000))
     runs: int = field(default_factory=lambda: _number("RUNS", 3))
     databases: tuple[str, ...] = field(
         default_factory=lambda: tuple(os.environ.get("BENCH_DATABASES", "sqlite,postgresql").split(","))
     )
     stages: tuple[str, ...] = field(
-        default_factory=lambda: tuple(os.environ.get("BENCH_STAGES", "signals,pages,loop,insights").split(","))
+        default_factory=lambda: tuple(os.environ.get("BENCH_STAGES", "signals,pages,loop,door,insights").split(","))
     )

@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.errors import Invalid
 from audit.models import Entry
-from connectors import budgeting, budgets, door, gateway, registry
+from connectors import budgeting, budgets, door, gateway, registry, standing
 from connectors.base import Blocked, Unanswered
-from connectors.door_models import Budget, Notice, Spent
+from connectors.door_models import Budget, Gate, Notice, Spent
 from connectors.kinds.openai.connector import OpenAIModel
 from connectors.manifests import DOCUMENTS
 from connectors.models import Call, Connection
@@ -49,7 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Sets the time that budgets go by."""
 
     def set_to(moment: datetime) -> None:
-        monkeypatch.setattr("connectors.door.db_now", lambda: moment)
+        monkeypatch.setattr("connectors.standing.clock", lambda _: moment)
         monkeypatch.setattr("connectors.budgets.db_now", lambda: moment)
 
     set_to(NOON)
@@ -320,8 +320,28 @@ def test_no_budget_costs_no_statement(fo: Connection) -> None:
     Budget.objects.create(connection=fo, calls=100)
     read(fo)
 
-    assert before == 5
-    assert _statements(fo) == before + 4
+    assert before == 3
+    assert _statements(fo) == before + 2
+    Connection.objects.filter(pk=fo.pk).update(rate_calls=6000, rate_seconds=300)
+    assert _statements(fo) == before + 3
+
+
+def test_what_is_spent_is_found_on_whichever_day_it_is_where_the_budget_stands(fo: Connection) -> None:
+    Connection.objects.filter(pk=fo.pk).update(team="finance")
+    budget = Budget.objects.create(connection=fo, money=Decimal("12.50"), currency="EUR", calls=9, time_zone="UTC")
+    Budget.objects.create(team="finance", calls=9, time_zone="Pacific/Kiritimati")
+    Budget.objects.create(team="sales", calls=9)
+    Connection.objects.filter(pk=fo.pk).update(price_call="0.25", price_currency="EUR")
+    read(fo)
+
+    found = standing.look(door.fresh(fo.pk))
+
+    assert [(str(one), one.money, one.calls) for one in found.budgets] == [("fo", Decimal("12.50"), 9),
+                                                                           ("team finance", None, 9)]  # fmt: skip
+    assert found.days[budget.pk, found.now.date()].money == 250_000
+    assert [row.calls for row in found.days.values()] == [1, 1]
+    assert found.gate == Gate.objects.get()
+    assert abs(found.now - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 def _statements(connection: Connection) -> int:
