@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, Refusal
-from connectors import gateway, governing, registry, vault
-from connectors.base import Connector, Health, Tell, Write
+from connectors import gateway, governing, registry, texts, vault
+from connectors.base import Connector, Health, Operation, Tell, Write
 from connectors.models import Connection, EmergencyStop
 from connectors.webhooks import hook_digest
 
@@ -83,9 +83,12 @@ def _save(
         raise Invalid(f"A connection has no {min(unknown)}.", {min(unknown): ["Unknown."]})
     for name, value in columns.items():
         setattr(connection, name, value)
-    connection.config = valid_config(connection.kind, connection.config)
-    connection.operations = valid_operations(_kind(connection.kind), connection.operations)
-    governing.check(connection, _kind(connection.kind))
+    kind = _kind(connection.kind)
+    settings = valid_settings(connection.kind, connection.config)
+    connection.config = texts.keep(kind, settings.model_dump(mode="json"))
+    known = kind.operations_of(settings)
+    connection.operations = valid_operations(kind, known, connection.operations)
+    governing.check(connection, kind, known)
     connection.__dict__["_change_reason"] = reason[:100]  # simple_history reads it
     _check_secrets(connection, secrets, hook_secret)
     if fresh:
@@ -111,15 +114,19 @@ def _put_secret(connection: Connection, name: str, value: str) -> None:
 
 
 def valid_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a kind's configuration with its defaults filled in. Raises ``Invalid`` with a message per field."""
+    """Return a kind's configuration as it is stored, with its defaults filled in. Raises ``Invalid`` by field."""
+    return texts.named(_kind(kind), valid_settings(kind, config).model_dump(mode="json"))
+
+
+def valid_settings(kind: str, config: Mapping[str, Any]) -> Any:
+    """Return a kind's settings, read from a configuration. Raises ``Invalid`` with a message per field."""
     try:
-        valid = _kind(kind).config.model_validate(dict(config))
+        return _kind(kind).config.model_validate(dict(config))
     except ValidationError as invalid:
         errors: dict[str, list[str]] = {}
         for error in invalid.errors():
             errors.setdefault(".".join(map(str, error["loc"])) or "config", []).append(error["msg"])
         raise Invalid(f"The configuration is not valid: {', '.join(errors)}.", errors) from None
-    return valid.model_dump(mode="json")
 
 
 def _kind(kind: str) -> type[Connector]:
@@ -129,9 +136,9 @@ def _kind(kind: str) -> type[Connector]:
     return registry.KINDS[kind]
 
 
-def valid_operations(kind: type[Connector], wanted: Sequence[str]) -> list[str]:
-    """Return the write operations that ``wanted`` names; ``["*"]`` stands for all. Raises ``Invalid``."""
-    writes = {item.name for item in kind.operations if isinstance(item, Write | Tell)}
+def valid_operations(kind: type[Connector], known: Sequence[Operation], wanted: Sequence[str]) -> list[str]:
+    """Return the writes that ``wanted`` names of those ``known``; ``["*"]`` stands for all. Raises ``Invalid``."""
+    writes = {item.name for item in known if isinstance(item, Write | Tell)}
     # "*" is written out: a later version's new write is not allowed by an old decision.
     names = sorted(writes) if list(wanted) == ["*"] else list(dict.fromkeys(wanted))
     unknown = sorted(set(names) - writes)
@@ -289,8 +296,11 @@ def _stopped(connection: Connection | None, operation: str) -> dict[str, str]:
 
 
 def _operations(connection: Connection | None) -> set[str]:
-    kinds = [_kind(connection.kind)] if connection else list(registry.KINDS.values())
-    return {operation.name for kind in kinds for operation in kind.operations}
+    if connection is not None:
+        return {operation.name for operation in registry.operations_of(connection)}
+    every = {operation.name for kind in registry.KINDS.values() for operation in kind.operations}
+    # Some kinds have the operations that their connections name.
+    return every.union(*(_operations(one) for one in Connection.objects.exclude(kind="")))
 
 
 def stopped(connection: Connection | None = None) -> EmergencyStop | None:

@@ -1,5 +1,6 @@
 """The connection form, drawn from what its kind declares: one field per setting, per secret, per write operation."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -8,25 +9,25 @@ from pydantic.fields import FieldInfo
 
 from audit.admin import ReasonForm
 from audit.errors import Invalid
-from connectors import actions, governing
-from connectors.base import Connector, Read, Tell, Write
+from connectors import actions, governing, registry, setting_fields, texts
+from connectors.base import Connector, Operation, Read, Tell, Write
 from connectors.door_models import Label
 from connectors.models import Connection
 
-CONFIG, SECRET = "config_", "secret_"
+CONFIG, SECRET = setting_fields.CONFIG, "secret_"
 
 
 class ConnectionForm(ReasonForm):
     """What every kind has. ``form_for`` adds what one kind needs."""
 
     kind_class: ClassVar[type[Connector]]
-    operations = forms.MultipleChoiceField(
+    operations = setting_fields.Names(
         required=False,
         widget=forms.CheckboxSelectMultiple,
         label="Writes that may be used",
         help_text="A write that is not chosen is refused, whatever a playbook says.",
     )
-    reads = forms.MultipleChoiceField(
+    reads = setting_fields.Names(
         required=False,
         widget=forms.CheckboxSelectMultiple,
         label="Reads that may be used",
@@ -61,16 +62,14 @@ class ConnectionForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         connection = self.instance
+        known = registry.operations_of(connection) if connection.pk else self.kind_class.operations
         self.fields["operations"].choices = [  # type: ignore[attr-defined]
-            (item.name, f"{item.label} ({item.name})")
-            for item in self.kind_class.operations
-            if isinstance(item, Write | Tell)
+            (item.name, f"{item.label} ({item.name})") for item in known if isinstance(item, Write | Tell)
         ]
         self.fields["reads"].choices = [  # type: ignore[attr-defined]
-            (item.name, f"{item.label or item.name} ({item.name})")
-            for item in self.kind_class.operations
-            if isinstance(item, Read)
+            (item.name, f"{item.label or item.name} ({item.name})") for item in known if isinstance(item, Read)
         ]
+        setting_fields.prepare(self.fields, self.kind_class, connection)
         # Left out it stays as it is: business, where nobody ever said otherwise.
         self.fields["data_class"].required = False
         self.initial.update({name: getattr(connection, name) for name in ("operations", "reads", "cleared")})
@@ -80,7 +79,7 @@ class ConnectionForm(ReasonForm):
                 self.fields[name].widget.attrs.setdefault("class", "vTextField")
         self.fields["hook_secret"].help_text = _kept(bool(connection.hook_secret_digest)) + " At least 16 letters."
         for name in self.kind_class.config.model_fields:
-            if connection.pk and name in connection.config:
+            if connection.pk and name in connection.config and name not in texts.fields_of(self.kind_class):
                 self.initial[CONFIG + name] = connection.config[name]
         for name in self.kind_class.secrets:
             self.fields[SECRET + name].help_text = _kept(name in connection.secrets)
@@ -88,12 +87,17 @@ class ConnectionForm(ReasonForm):
     def clean(self) -> dict[str, Any]:
         """Hold the settings against the kind's own schema, and say what is wrong beside the field."""
         cleaned = super().clean() or self.cleaned_data
+        known: Sequence[Operation] = self.kind_class.operations
         try:
-            actions.valid_config(self.kind_class.slug, self.chosen_config())
+            settings = actions.valid_settings(self.kind_class.slug, self.chosen_config())
+            known = self.kind_class.operations_of(settings)
+            if "operations" in cleaned:
+                actions.valid_operations(self.kind_class, known, cleaned["operations"])
+            self._hold_rules(cleaned, known)
         except Invalid as invalid:
             for name, messages in invalid.errors.items():
-                self.add_error(CONFIG + name if CONFIG + name in self.fields else None, messages)
-        self._hold_rules(cleaned)
+                field = CONFIG + name.partition(".")[0]
+                self.add_error(field if field in self.fields else name if name in self.fields else None, messages)
         secret = cleaned.get("hook_secret") or ""
         if secret and len(secret) < actions.SHORTEST_HOOK_SECRET:
             self.add_error("hook_secret", f"Use at least {actions.SHORTEST_HOOK_SECRET} letters.")
@@ -108,17 +112,16 @@ class ConnectionForm(ReasonForm):
         pairs = (line.rpartition(":") for line in self.cleaned_data["labels"].splitlines() if line.strip())
         return {name.strip(): label.strip().lower() for name, _, label in pairs}
 
-    def _hold_rules(self, cleaned: dict[str, Any]) -> None:
+    def _hold_rules(self, cleaned: dict[str, Any], known: Sequence[Operation]) -> None:
         given = {name: cleaned[name] for name in governing.COLUMNS if name in cleaned}
-        try:
-            governing.check(Connection(slug=cleaned.get("slug") or "", **given), self.kind_class)
-        except Invalid as invalid:
-            for name, messages in invalid.errors.items():
-                self.add_error(name, messages)
+        governing.check(Connection(slug=cleaned.get("slug") or "", **given), self.kind_class, known)
 
     def chosen_config(self) -> dict[str, Any]:
         """Return the settings as they were entered; what was left blank takes its default."""
         entered = {name: self.cleaned_data.get(CONFIG + name) for name in self.kind_class.config.model_fields}
+        for name in texts.fields_of(self.kind_class):
+            uploaded = self.cleaned_data.get(CONFIG + name + setting_fields.FILE)
+            entered[name] = uploaded or entered[name] or self.instance.config.get(name)
         return {name: value for name, value in entered.items() if value not in (None, "")}
 
     def new_secrets(self) -> dict[str, str]:
@@ -130,6 +133,7 @@ class ConnectionForm(ReasonForm):
 def form_for(kind: type[Connector]) -> type[ConnectionForm]:
     """Return the form class of one kind."""
     fields: dict[str, Any] = {CONFIG + name: field_of(info, name) for name, info in kind.config.model_fields.items()}
+    fields |= {CONFIG + name + setting_fields.FILE: setting_fields.TextFile() for name in texts.fields_of(kind)}
     for name in sorted(kind.secrets):
         widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"})
         fields[SECRET + name] = forms.CharField(required=False, widget=widget, label=_titled(name), strip=True)
@@ -151,6 +155,8 @@ def field_of(info: FieldInfo, name: str) -> forms.Field:
     if kind is float:
         return forms.FloatField(widget=forms.NumberInput(attrs={"class": "vIntegerField"}), **shared)
     extra = info.json_schema_extra
+    if isinstance(extra, dict) and extra.get("offered"):
+        return setting_fields.Names(widget=setting_fields.Offered, **shared)
     if isinstance(extra, dict) and extra.get("multiline"):
         return forms.CharField(widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 12}), **shared)
     return forms.CharField(widget=forms.TextInput(attrs={"class": "vTextField"}), **shared)
@@ -160,7 +166,7 @@ def fieldsets_for(kind: type[Connector]) -> list[tuple[str | None, dict[str, Any
     """Group the form: what it is, where it is, who signs in, what it may do."""
     return [
         (None, {"fields": ["slug", "label", "owner", "enabled"]}),
-        (kind.label, {"fields": [CONFIG + name for name in kind.config.model_fields]}),
+        (kind.label, {"fields": setting_fields.laid_out(kind)}),
         (
             "Secrets",
             {

@@ -1,11 +1,12 @@
 """What a connection may be used for, as people and files set it: class, labels, reads, team, rate and prices."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from audit.errors import Invalid
-from connectors.base import Connector, Read
+from connectors.base import Connector, Operation, Read
 from connectors.door_models import DataClass, Label
 from connectors.models import Connection
 
@@ -23,13 +24,13 @@ def described(connection: Connection) -> dict[str, Any]:
     return {**values, **{name: _text(values[name]) for name in _PRICES}}
 
 
-def check(connection: Connection, kind: type[Connector]) -> None:
-    """Hold the settings against each other and the kind. Raises ``Invalid`` with a message per field."""
+def check(connection: Connection, kind: type[Connector], known: Sequence[Operation]) -> None:
+    """Hold the settings against each other and the operations. Raises ``Invalid`` with a message per field."""
     for name in _PRICES:
         setattr(connection, name, _price(name, getattr(connection, name)))
     wrong = {
         "data_class": _class(connection.data_class),
-        "reads": _reads(connection.reads, kind),
+        "reads": _reads(connection.reads, kind, known),
         "labels": _labels(connection.labels),
         "cleared": _unknown(connection.cleared, Label.values, "label"),
         "team": _team(connection.team),
@@ -45,8 +46,8 @@ def _class(value: str) -> str:
     return "" if value in DataClass.values else f"Is one of {', '.join(DataClass.values)}."
 
 
-def _reads(names: Any, kind: type[Connector]) -> str:
-    reads = [item.name for item in kind.operations if isinstance(item, Read)]
+def _reads(names: Any, kind: type[Connector], known: Sequence[Operation]) -> str:
+    reads = [item.name for item in known if isinstance(item, Read)]
     return _unknown(names, reads, f"read of {kind.slug}")
 
 

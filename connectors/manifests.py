@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from pydantic import Field, field_validator
 
 from audit.errors import Invalid
 from audit.manifests import Difference, Document, DocumentType, differences
-from connectors import actions, budgeting, governing, registry, vault
-from connectors.base import Connector
+from connectors import actions, budgeting, governing, registry, texts, vault
+from connectors.base import Connector, Operation
 from connectors.models import Connection
 from connectors.webhooks import hook_digest
 
@@ -95,6 +95,7 @@ def apply_connection(document: ConnectionDocument, actor: str) -> bool:
     if not lines:
         return False
     wanted = {**_wanted(document), "owner": actions.owner_named(document.owner)}
+    wanted["config"] = texts.keep(registry.KINDS[document.connector], _settings(document).model_dump(mode="json"))
     changed = {line.field.removeprefix("secret ") for line in lines if line.field.startswith("secret ")}
     secrets = {name: value for name, value in _secrets(document).items() if name in changed}
     hook_secret = _hook_secret(document) if any(line.field == "hook_secret" for line in lines) else ""
@@ -112,24 +113,34 @@ def apply_connection(document: ConnectionDocument, actor: str) -> bool:
 
 
 def _wanted(document: ConnectionDocument) -> dict[str, Any]:
-    config = {name: _resolved(value, f"connection {document.slug}: {name}") for name, value in document.config.items()}
-    kind = registry.KINDS[document.connector]
+    kind, settings = registry.KINDS[document.connector], _settings(document)
+    known = kind.operations_of(settings)
     return {
         "label": document.label or document.slug,
-        "config": actions.valid_config(document.connector, config),
-        "operations": actions.valid_operations(kind, document.operations),
+        "config": texts.named(kind, settings.model_dump(mode="json")),
+        "operations": actions.valid_operations(kind, known, document.operations),
         "enabled": document.enabled,
         "poll": document.poll,
         "owner": document.owner,
-        **_governed(document, kind),
+        **_governed(document, kind, known),
     }
 
 
-def _governed(document: ConnectionDocument, kind: type[Connector]) -> dict[str, Any]:
+def _settings(document: ConnectionDocument) -> Any:
+    """Return the settings that a document describes; a long text may lie in a file of its own (file:PATH)."""
+    kind, where = registry.KINDS[document.connector], f"connection {document.slug}"
+    config = {name: _resolved(value, f"{where}: {name}") for name, value in document.config.items()}
+    for name in texts.fields_of(kind):
+        if isinstance(config.get(name), str) and config[name].startswith("file:"):
+            config[name] = _secret(config[name], f"{where}: {name}")
+    return actions.valid_settings(document.connector, config)
+
+
+def _governed(document: ConnectionDocument, kind: type[Connector], known: Sequence[Operation]) -> dict[str, Any]:
     """Return the rules of use as they would be stored. Raises ``Invalid``."""
     columns = {name: getattr(document, name) for name in governing.COLUMNS}
     wanted = Connection(slug=document.slug, kind=document.connector, **columns)
-    governing.check(wanted, kind)
+    governing.check(wanted, kind, known)
     return governing.described(wanted)
 
 

@@ -43,6 +43,17 @@ class Connection(Governed):
         return self.slug
 
 
+class KeptText(models.Model):
+    """A long text that a connection's settings only name by its digest, such as an API's document. It never changes."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    text = models.TextField()
+    kept_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"text {self.digest[:12]}"
+
+
 class EmergencyStop(models.Model):
     """While one is active, nothing is written to any other system (or to one connection).
 
@@ -82,7 +93,10 @@ class Call(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [models.Index(fields=["incident_id", "id"], name="call_by_incident")]
+        indexes: ClassVar = [
+            models.Index(fields=["incident_id", "id"], name="call_by_incident"),
+            models.Index(fields=["connection", "id"], name="call_told", condition=models.Q(direction="tell")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.connection_id} {self.operation} {self.outcome}"

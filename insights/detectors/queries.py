@@ -82,7 +82,8 @@ def _columns_at_fault(saved: Saved, query: Any) -> Iterator[tuple[str, str]]:
 def reads_of(connection: Connection, language: str = "") -> list[tuple[str, str]]:
     """Return the declared reads of a connection, or those that take a question in ``language``: name and label."""
     kind = registry.KINDS.get(connection.kind)
-    found = [one for one in kind.operations if isinstance(one, Read)] if kind and kind.reads_as == "read" else []
+    asked = registry.operations_of(connection) if kind and kind.reads_as == "read" else ()
+    found = [one for one in asked if isinstance(one, Read)]
     return [(one.name, one.label or one.name) for one in found if (one.query_language or "") == language]
 
 
@@ -101,6 +102,7 @@ def language_of(saved: Saved) -> str:
 
 def languages() -> frozenset[str]:
     """Return the languages in which some connection can be asked freely."""
+    # A free question is the kind's own: no configuration adds one.
     kinds = [registry.KINDS[kind] for kind in set(Connection.objects.values_list("kind", flat=True))
              if kind in registry.KINDS]  # fmt: skip
     reads = [one for kind in kinds for one in kind.operations if isinstance(one, Read)]

@@ -92,8 +92,7 @@ def _writes(slug: str) -> list[str]:
     connection = Connection.objects.filter(slug=slug).first()
     if connection is None:
         return []
-    kind = registry.KINDS.get(connection.kind)
-    return [one.name for one in kind.operations if isinstance(one, Write)] if kind else []
+    return [one.name for one in registry.operations_of(connection) if isinstance(one, Write)]
 
 
 def _words(step: dict[str, str]) -> str:

@@ -11,33 +11,53 @@ from django.contrib.admin.utils import flatten
 from pydantic import ValidationError
 
 from connectors import gateway, registry, transport
-from connectors.base import Arguments, Blocked, Connector, ConnectorError, NotFound, Operation, Read, Refused, Write
+from connectors.base import (
+    Arguments,
+    Blocked,
+    Connector,
+    ConnectorError,
+    NotFound,
+    Operation,
+    Read,
+    Refused,
+    Tell,
+    Write,
+)
 from connectors.forms import fieldsets_for, form_for
 from connectors.models import Call, Connection
 
 SECRET = "a-secret-that-must-never-be-seen"
 KINDS = sorted(registry.KINDS.items())
-ALL = [
-    pytest.param(kind, operation, id=f"{slug} {operation.name}")
-    for slug, kind in KINDS
-    for operation in kind.operations
-]
-WRITES = [
-    pytest.param(kind, operation, id=f"{slug} {operation.name}")
-    for slug, kind in KINDS
-    for operation in kind.operations
-    if isinstance(operation, Write)
-]
-EACH_KIND = pytest.mark.parametrize("kind", [kind for _, kind in KINDS], ids=[slug for slug, _ in KINDS])
 
 
 def example_config(kind: type[Connector]) -> dict[str, Any]:
     """The least that a kind can be configured with, at an address that nobody has."""
     config: dict[str, Any] = {}
     for name, info in kind.config.model_fields.items():
-        if info.is_required():
+        if info.examples:
+            config[name] = info.examples[0]
+        elif info.is_required() or name == "endpoint_url":
             config[name] = "https://nobody.test" if "url" in name else "x"
     return config
+
+
+def operations_of(kind: type[Connector]) -> tuple[Operation, ...]:
+    """What a kind can do as it is configured there: some kinds have the operations that their configuration names."""
+    return kind.operations_of(kind.config.model_validate(example_config(kind)))
+
+
+ALL = [
+    pytest.param(kind, operation, id=f"{slug} {operation.name}")
+    for slug, kind in KINDS
+    for operation in operations_of(kind)
+]
+WRITES = [
+    pytest.param(kind, operation, id=f"{slug} {operation.name}")
+    for slug, kind in KINDS
+    for operation in operations_of(kind)
+    if isinstance(operation, Write)
+]
+EACH_KIND = pytest.mark.parametrize("kind", [kind for _, kind in KINDS], ids=[slug for slug, _ in KINDS])
 
 
 def connection_of(kind: type[Connector]) -> Connection:
@@ -64,7 +84,7 @@ def test_a_kind_is_registered_under_its_own_name_and_says_what_it_is_for(kind: t
 
 @EACH_KIND
 def test_operations_have_names_of_their_own(kind: type[Connector]) -> None:
-    names = [operation.name for operation in kind.operations]
+    names = [operation.name for operation in operations_of(kind)]
 
     assert names
     assert len(set(names)) == len(names)
@@ -196,7 +216,7 @@ def test_every_call_raises_connector_errors_only(
     connection = connection_of(kind)
     monkeypatch.setattr("socket.getaddrinfo", nobody_knows)
 
-    for operation in kind.operations:
+    for operation in operations_of(kind):
         with pytest.raises(ConnectorError):
             gateway.call(connection, operation.name, {"nobody": 1}, actor="test", effect_key="k")
 
@@ -207,13 +227,13 @@ def test_every_call_raises_connector_errors_only(
 def test_a_read_only_connection_can_read_and_no_more(kind: type[Connector], db: None) -> None:
     connection = connection_of(kind)
     Connection.objects.filter(pk=connection.pk).update(operations=[])
-    writes = [operation for operation in kind.operations if isinstance(operation, Write)]
+    writes = [operation for operation in operations_of(kind) if isinstance(operation, Write)]
 
     for write in writes:
         with pytest.raises(Blocked):
             gateway.call(connection, write.name, {}, actor="test", effect_key="k")
 
-    assert any(isinstance(operation, Read) for operation in kind.operations)
+    assert any(isinstance(operation, Read | Tell) for operation in operations_of(kind))
 
 
 @EACH_KIND

@@ -1,4 +1,4 @@
-"""What SAP asks of every change: a CSRF token with the cookies of the session that it belongs to."""
+"""What some systems ask of every change: a CSRF token with the cookies of the session that it belongs to."""
 
 import re
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Session:
         """Take over what an answer sets."""
         self.cookies |= cookies_of(reply)
         if len(self.cookies) > MOST_COOKIES:
-            raise Blocked("SAP sets more cookies than a session has.", code="address")
+            raise Blocked("The system sets more cookies than a session has.", code="address")
 
     def sealed(self) -> Token:
         """Return it as a token to be kept in memory; a token holds no line break, and neither does a cookie."""
