@@ -11,6 +11,8 @@ from audit.errors import Invalid, Refusal
 
 MAX_DEPTH = 32
 MAX_DIGITS = 30
+# Each costs some sixty bytes, even where it stands in the text as two.
+MAX_CONTAINERS = 200_000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -33,20 +35,23 @@ class TooLarge(Refusal):
 def loads(raw: bytes) -> Any:
     """Return what the JSON text ``raw`` (UTF-8) says.
 
-    Raises ``BadJson`` for broken text, duplicate keys, NaN and infinities, more than 32 levels, numbers of
-    more than 30 digits, and characters that PostgreSQL cannot store (NUL, half characters).
+    Raises ``BadJson`` for broken text, duplicate keys, NaN and infinities, more than 32 levels or 200,000 objects and
+    lists, numbers of more than 30 digits, and characters that PostgreSQL cannot store (NUL, half characters).
     """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadJson(f"The body is not UTF-8 (byte {error.start}).") from error
+    containers = text.count("{") + text.count("[")
+    if containers > MAX_CONTAINERS:
+        raise BadJson(f"The body holds more than {MAX_CONTAINERS:,} objects and lists.")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise BadJson(f"Not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
     except RecursionError as error:
         raise BadJson(_TOO_DEEP) from error
-    if text.count("{") + text.count("[") > MAX_DEPTH:
+    if containers > MAX_DEPTH:
         _check_depth(value)
     if "\\u0000" in text or _SURROGATE.search(text):
         _check_text(value)

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from connectors import webhooks
+from connectors import handshakes, webhooks
 
 ANSWER = inline_serializer(
     "DeliveryAccepted", {"accepted": serializers.IntegerField(), "repeated": serializers.IntegerField()}
@@ -27,6 +27,7 @@ ANSWERS = {
     403: OpenApiResponse(description="The connection is disabled."),
     404: OpenApiResponse(description="No such connection."),
     413: OpenApiResponse(description="Too large, or too many events at once."),
+    415: OpenApiResponse(description="Compressed: send the body as it is."),
 }
 
 
@@ -48,6 +49,15 @@ class Hook(APIView):
     permission_classes = ()
     parser_classes = (AnyFormat,)
 
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Answer a sender of CloudEvents that asks before it sends; anybody else hears what is taken here."""
+        connection = webhooks.connection_to_ask(str(kwargs["slug"]), kwargs.get("secret"))
+        consent = handshakes.consent(connection, request.headers)
+        if consent is None:
+            return super().options(request, *args, **kwargs)
+        self.headers = {**self.headers, "Allow": "POST"}
+        return Response(headers=consent)
+
     @extend_schema(
         operation_id="hooks_deliver", request=OpenApiTypes.OBJECT, responses=ANSWERS, auth=[], tags=["hooks"]
     )
@@ -55,6 +65,7 @@ class Hook(APIView):
         """Keep what a system delivers. Answered after the commit: 202 means that it is kept."""
         given = webhooks.secret_of(request.headers) if secret is None else secret
         connection = webhooks.connection_of_hook(slug, given, in_path=secret is not None)
+        webhooks.plain_only(request.headers)
         body = _body(request)
         webhooks.proven(connection, body, request.headers)
         received = webhooks.receive(connection, body, request.headers)

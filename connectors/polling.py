@@ -5,29 +5,44 @@ import logging
 from django.db.models import Q
 
 from audit.clock import db_now
-from connectors import gateway, webhooks
+from connectors import bookmarks, gateway, webhooks
 from connectors.base import Blocked, ConnectorError
 from connectors.models import Connection
 from connectors.webhooks import Received
 
 logger = logging.getLogger(__name__)
 ACTOR = "system:poll"
+# Of one system in one turn, so that the others are not kept waiting.
+MOST_PARTS = 10
 
 
 def poll_one(connection: Connection) -> Received:
-    """Fetch and keep what is new in one system; a system that does not answer is asked again next time."""
+    """Fetch and keep what is new in one system, part by part; one that does not answer is asked again next time."""
+    total = Received(0, 0)
+    for _ in range(MOST_PARTS):
+        received = _part(connection)
+        if received is None:
+            break
+        total = Received(
+            total.accepted + received.accepted, total.repeated + received.repeated, total.ids + received.ids
+        )
+        if bookmarks.LEFT_OFF not in connection.bookmarks:
+            break
+    return total
+
+
+def _part(connection: Connection) -> Received | None:
     try:
-        told, bookmarks = gateway.poll(connection, connection.polled_until, actor=ACTOR)
+        told, places = gateway.poll(connection, connection.polled_until, actor=ACTOR)
     except Blocked as blocked:
         logger.info("%s was not polled: %s", connection.slug, blocked)
-        return Received(0, 0)
+        return None
     except ConnectorError as error:
         logger.warning("%s could not be polled: %s", connection.slug, error)
-        return Received(0, 0)
+        return None
     received = webhooks.store(connection, told)
-    if bookmarks != connection.bookmarks:
-        # After the news are kept: a process that dies in between is told the same again, which adds nothing.
-        Connection.objects.filter(pk=connection.pk).update(bookmarks=bookmarks)
+    # After the news are kept: a process that dies in between is told the same again, which adds nothing.
+    bookmarks.remember(connection, connection.bookmarks, places)
     # The system's own stamps, not our clock: what it shows late is still asked for the next time.
     moments = [inbound.occurred_at for inbound in told if inbound.occurred_at is not None]
     if moments:

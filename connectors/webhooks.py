@@ -13,13 +13,16 @@ from django.db.models import QuerySet
 
 from audit.clock import db_now
 from audit.errors import Refusal
-from connectors import registry
+from connectors import bookmarks, registry
 from connectors.base import Blocked, HookAnswer, Inbound, Refused, Unauthorized
 from connectors.models import Connection, Delivery
 from connectors.signals import deliveries_arrived
 
 # So that a comparison with a secret that was never set takes as long as any other.
 _NO_SECRET = hashlib.sha256(b"goldseam: no secret was set").hexdigest()
+
+# Databases bound how many values a statement may hold.
+AT_ONCE = 2000
 
 
 class UnknownHook(Refusal):
@@ -57,6 +60,13 @@ class DeliveryTooLarge(Refusal):
     code = "too_large"
 
 
+class CodedDelivery(Refusal):
+    """The body is compressed or otherwise encoded: nothing is unpacked here."""
+
+    status = 415
+    code = "encoded"
+
+
 @dataclass(frozen=True)
 class Received:
     """How many things were new, and how many had been told before."""
@@ -90,6 +100,19 @@ def connection_of_hook(slug: str, secret: str, *, in_path: bool) -> Connection:
     return _enabled(connection)
 
 
+def connection_to_ask(slug: str, secret: str | None) -> Connection:
+    """Return the connection that somebody asks about before sending. Raises ``UnknownHook`` or ``HookDisabled``.
+
+    No secret is shown with the question; but where it stands in the path, a wrong one leads nowhere.
+    """
+    if secret is not None:
+        return connection_of_hook(slug, secret, in_path=True)
+    connection = Connection.objects.filter(slug=slug).first()
+    if connection is None:
+        raise UnknownHook("No connection listens here.")
+    return _enabled(connection)
+
+
 def _signs(connection: Connection) -> bool:
     kind = registry.KINDS.get(connection.kind)
     return kind is not None and bool(kind.signed_with)
@@ -114,6 +137,13 @@ def proven(connection: Connection, body: bytes, headers: Mapping[str, str]) -> N
         raise WrongSecret(f"{connection.slug} cannot check signatures yet.") from None
 
 
+def plain_only(headers: Mapping[str, str]) -> None:
+    """Turn away what is compressed: what it would come to nobody knows before. Raises ``CodedDelivery``."""
+    coding = headers.get("Content-Encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise CodedDelivery("Send the body as it is: nothing compressed is unpacked here.")
+
+
 def secret_of(headers: Mapping[str, str]) -> str:
     """Find the secret in a request's headers: ``X-Goldseam-Secret``, Bearer, or the password of Basic."""
     if given := headers.get("X-Goldseam-Secret", ""):
@@ -135,7 +165,8 @@ def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> 
     if kind is None:
         raise UnknownHook(f"The connection {connection.slug} is of a kind that is not installed.")
     try:
-        told = registry.connector_for(connection, secrets={}).receive(body, headers)
+        connector = registry.connector_for(connection, secrets={})
+        told = connector.receive(body, headers)
     except Blocked as blocked:
         raise HookDisabled(str(blocked)) from None
     except Refused as refused:
@@ -143,7 +174,10 @@ def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> 
             refused.status or 400, BadDelivery
         )
         raise kind_of_refusal(str(refused)) from None
-    return store(connection, told)
+    with transaction.atomic():
+        # A gap that a message tells of must be asked for, should the process die right after the answer.
+        bookmarks.remember(connection, connection.bookmarks, connector.bookmarks)
+        return store(connection, told)
 
 
 def answer(connection: Connection, body: bytes, headers: Mapping[str, str]) -> HookAnswer | None:
@@ -157,16 +191,23 @@ def store(connection: Connection, told: Sequence[Inbound]) -> Received:
     fresh: dict[str, Inbound] = {}
     for inbound in told:
         fresh.setdefault(inbound.external_id, inbound)  # of two equals the first one counts
-    known = set(_ids(connection, list(fresh)).values_list("external_id", flat=True))
-    now = db_now()
-    rows = [_row(connection, inbound, at=now) for key, inbound in fresh.items() if key not in known]
-    if not rows:
-        return Received(0, len(told))
-    Delivery.objects.bulk_create(rows, ignore_conflicts=True)
-    ids = _inserted(connection, rows, at=now)
+    now, waiting = db_now(), list(fresh.values())
+    ids: tuple[int, ...] = ()
+    for start in range(0, len(waiting), AT_ONCE):
+        ids += _insert(connection, waiting[start : start + AT_ONCE], at=now)
     if ids:
         deliveries_arrived.send(sender=Delivery, connection_id=connection.pk, delivery_ids=list(ids))
     return Received(len(ids), len(told) - len(ids), ids)
+
+
+def _insert(connection: Connection, told: list[Inbound], *, at: datetime) -> tuple[int, ...]:
+    """Insert what is new of as many as fit into one statement; return their ids in order."""
+    known = set(_ids(connection, [one.external_id for one in told]).values_list("external_id", flat=True))
+    rows = [_row(connection, one, at=at) for one in told if one.external_id not in known]
+    if not rows:
+        return ()
+    Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+    return _inserted(connection, rows, at=at)
 
 
 def _row(connection: Connection, inbound: Inbound, *, at: datetime) -> Delivery:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from . import dv_changes, dv_tables, faults, sap_desk, sap_tables, sobjects, tokens
+from . import dv_changes, dv_tables, faults, sap_desk, sap_tables, sf_outbound, sobjects, tokens
 from .entities import COMPANY, ENTITY_SETS, Kind
 from .messages import Answer, Refusal, Request
 from .store import PERSON, Fields, Record, Session, Store, parsed
@@ -37,6 +37,7 @@ class Control:
             ("GET", "control/stream"): self.stream,
             ("POST", "control/deltatokens/expire"): self.expire_delta_tokens,
             ("POST", "control/sap"): lambda request: Answer(200, sap_desk.wish(self.store, request.json())),
+            ("POST", "control/outbound"): lambda request: Answer(200, sf_outbound.tell(self.store, request.json())),
         }
 
     def handle(self, request: Request) -> Answer:

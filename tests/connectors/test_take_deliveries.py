@@ -14,7 +14,7 @@ from connectors.base import Inbound
 from connectors.kinds.dynamics_fo.events import moment_of
 from connectors.models import Connection, Delivery
 from connectors.signals import deliveries_arrived
-from tests.connectors.factories import HOOK_SECRET, make_crm, make_fo
+from tests.connectors.factories import HOOK_SECRET, make_crm, make_fo, make_model
 
 EVENT: dict[str, Any] = {
     "BusinessEventId": "SalesInvoicePostedBusinessEvent",
@@ -149,9 +149,9 @@ def test_a_disabled_connection_takes_nothing(fo: Connection) -> None:
 
 
 def test_a_kind_that_sends_nothing_here_says_so(db: None) -> None:
-    make_crm(hook_secret=HOOK_SECRET)
+    make_model(hook_secret=HOOK_SECRET)
 
-    answer = post(EVENT, path="crm/")
+    answer = post(EVENT, path="ai/")
 
     assert answer.status_code == 404
     assert "does not send events here" in answer.json()["detail"]

@@ -7,9 +7,21 @@ from urllib.parse import quote
 
 from connectors import credentials
 from connectors.answers import Explained
-from connectors.base import Blocked, Health, Inbound, NotFound, Read, Record, Refused, Unanswered, Write, Written
+from connectors.base import (
+    Blocked,
+    Health,
+    Inbound,
+    NotFound,
+    Read,
+    Record,
+    Refused,
+    Sample,
+    Unanswered,
+    Write,
+    Written,
+)
 from connectors.credentials import Token
-from connectors.kinds.dataverse import events, tracking, webapi, writing
+from connectors.kinds.dataverse import events, samples, tracking, webapi, writing
 from connectors.kinds.dataverse.fetchxml import FetchXmlQuery, Page, next_page
 from connectors.kinds.dataverse.operations import READS, WRITES
 from connectors.kinds.dataverse.pages import PAGES
@@ -58,6 +70,11 @@ class Dataverse(RestConnector):
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut a webhook's execution context into what it tells."""
         return [events.inbound(body, headers, self.settings.organization)]
+
+    @classmethod
+    def sample(cls, settings: DataverseConfig) -> Sample:
+        """Return an execution context."""
+        return samples.update(settings.organization)
 
     @classmethod
     def lacks(cls, payload: Mapping[str, Any]) -> bool:

@@ -8,9 +8,9 @@ from pydantic import Field, StringConstraints, field_validator
 
 from connectors import credentials
 from connectors.answers import Explained
-from connectors.base import Arguments, Health, Inbound, NotFound, Read, Record, Unanswered, Write, Written
+from connectors.base import Arguments, Health, Inbound, NotFound, Read, Record, Sample, Unanswered, Write, Written
 from connectors.credentials import Token
-from connectors.kinds.dynamics_fo import asking, events, odata
+from connectors.kinds.dynamics_fo import asking, events, odata, samples
 from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS, NAMESPACE
 from connectors.kinds.dynamics_fo.pages import PAGES
 from connectors.kinds.dynamics_fo.reads import QUERIES, READS
@@ -85,6 +85,11 @@ class DynamicsFO(RestConnector):
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut business events out of their envelopes."""
         return events.inbound(body)
+
+    @classmethod
+    def sample(cls, settings: DynamicsFOConfig) -> Sample:
+        """Return a business event."""
+        return samples.BUSINESS_EVENT
 
     def read(self, operation: Read, arguments: Any) -> list[Record]:
         """Fetch by key or by filter, always across companies."""

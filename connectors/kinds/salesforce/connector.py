@@ -1,81 +1,37 @@
 """Salesforce: objects, SOQL, external-id upsert, composite reads, polling by change stamp."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
-
-from pydantic import Field, StringConstraints, field_validator
 
 from connectors import addresses, credentials
 from connectors.answers import Explained
 from connectors.base import (
-    Arguments,
     Blocked,
     Health,
+    HookAnswer,
     Inbound,
     NotFound,
     Read,
     Record,
     Refused,
+    Sample,
     Unanswered,
     VersionConflict,
     Write,
     Written,
 )
 from connectors.credentials import Token
-from connectors.kinds.salesforce import asking, effects, soql
+from connectors.kinds.salesforce import asking, changes, effects, outbound, polling, samples, soql, told
 from connectors.kinds.salesforce.operations import KEY_FIELD, READS, WRITES
 from connectors.kinds.salesforce.pages import PAGES
-from connectors.pages import FrontEnd, front_end
+from connectors.kinds.salesforce.settings import FIELDS, SalesforceConfig
 from connectors.queries import listed
 from connectors.rest import RestConnector, before_writing
 from connectors.transport import Reply
 
-MOST_PAGES = 25
 COMPOSITE = 25
-# Rows become visible in the order of their commits, not of their stamps: looking back a little finds the late ones.
-OVERLAP = timedelta(minutes=2)
-STAMPS = ["CreatedDate", "LastModifiedDate", "SystemModstamp"]
-FIELDS: dict[str, list[str]] = {
-    "Account": ["Id", "Name", "AccountNumber", "Region__c", *STAMPS],
-    "Case": [
-        "Id", "CaseNumber", "Subject", "Description", "Status", "Priority", "AccountId", "Order_Number__c",
-        "Invoice_Number__c", "Type", "Origin", "Business_Unit__c", "Region__c", KEY_FIELD, *STAMPS,
-    ],
-    "CaseComment": ["Id", "ParentId", "CommentBody", "IsPublished", *STAMPS],
-}  # fmt: skip
-
-
-class SalesforceConfig(Arguments):
-    """Where the org is and who signs in."""
-
-    login_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
-        title="My Domain URL", description="Such as https://contoso.my.salesforce.com"
-    )
-    client_id: Annotated[str, StringConstraints(min_length=1)] = Field(
-        title="Client id", description="Of the external client app; it needs a run-as integration user."
-    )
-    api_version: Annotated[str, StringConstraints(pattern=r"^v\d{2,3}\.0$")] = Field(
-        default="v62.0", title="API version"
-    )
-    batch_size: int = Field(default=2000, ge=200, le=2000, title="Rows per page")
-    lookback_days: int = Field(default=30, ge=1, le=365, title="Days to look back at the first poll")
-    limit_pause_seconds: float = Field(
-        default=60, ge=1, le=3600, title="Pause at the request limit (s)",
-        description="Salesforce does not say how long to wait when the limit is reached.",
-    )  # fmt: skip
-    query_entities: Annotated[str, StringConstraints(max_length=4000)] = Field(
-        default="", title="Objects for saved queries",
-        description="Separated by commas, relationships such as Owner too; empty: those that its own reads know.",
-    )  # fmt: skip
-    front_end_url: FrontEnd = front_end()
-
-    @field_validator("login_url", "front_end_url")
-    @classmethod
-    def without_slash(cls, value: str) -> str:
-        """Cut the trailing slash: paths are appended."""
-        return value.rstrip("/")
 
 
 class Salesforce(RestConnector):
@@ -88,6 +44,7 @@ class Salesforce(RestConnector):
     secrets = frozenset({"client_secret"})
     operations = (*READS, asking.ASK, *WRITES)
     settings: SalesforceConfig
+    MOST_PAGES: ClassVar = 25
 
     @classmethod
     def queryable(cls, settings: SalesforceConfig) -> frozenset[str]:
@@ -103,19 +60,53 @@ class Salesforce(RestConnector):
         tried = (f"POST {self.settings.login_url}/services/oauth2/token", f"GET {url}")
         return Health(ok=True, tried=tried, message="Connected.")
 
-    def poll(self, since: datetime | None) -> list[Inbound]:
-        """Give each case in each version it had; the overlap is harmless, because the version is in the id.
+    def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
+        """Cut an outbound message, or events relayed as JSON, into records; a gap asks for a poll."""
+        if outbound.looks_like(body):
+            return outbound.inbound(body, self.settings)
+        found = changes.inbound(body, self.settings)
+        self.bookmarks = {**self.bookmarks, **changes.asked_again(found)}
+        return found
 
-        Oldest first and no more than so many pages: what is left over is younger and comes with the next poll.
-        """
-        start = since - OVERLAP if since else datetime.now(UTC) - timedelta(days=self.settings.lookback_days)
-        names = ", ".join(FIELDS["Case"])
-        query = f"SELECT {names} FROM Case WHERE SystemModstamp >= {soql.literal(start)} "  # noqa: S608
-        rows = self._query(query + "ORDER BY SystemModstamp, Id", "Case", partly=True)
-        return [
-            Inbound(f"{row.key}:{row.version}", "record:Case", dict(row.fields), soql.moment_of(row.version))
-            for row in rows
-        ]
+    def answer(self, body: bytes, headers: Mapping[str, str]) -> HookAnswer | None:
+        """Acknowledge an outbound message as a whole."""
+        return outbound.ACKNOWLEDGED if outbound.looks_like(body) else None
+
+    @classmethod
+    def lacks(cls, payload: Mapping[str, Any]) -> bool:
+        """Tell whether the record that a message names was not read yet."""
+        return told.due(payload)
+
+    def complete(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the record that a message names as it stands now."""
+        entity, key = told.named(payload)
+        params = {"fields": ",".join(FIELDS[entity])} if entity in FIELDS else None
+        try:
+            row = self._row(self.send("GET", self._object(entity, key), params=params))
+        except NotFound:
+            return told.as_read(payload, None)
+        if row["Id"] != key:
+            raise Unanswered(f"{self.label} answered with another record than {entity} {key}.", code="shape")
+        return told.as_read(payload, soql.record(self.name, self._object(entity), row, entity).fields)
+
+    @classmethod
+    def identity(cls, payload: Mapping[str, Any]) -> str:
+        """Return record and version, by which a case is one thing whether it was polled or told."""
+        return told.identity(payload)
+
+    @classmethod
+    def polled(cls, event: str, payload: Mapping[str, Any]) -> bool:
+        """Tell records of polls from those that messages brought."""
+        return super().polled(event, payload) and told.ABOUT not in payload
+
+    @classmethod
+    def sample(cls, settings: SalesforceConfig) -> Sample:
+        """Return an outbound message about a case."""
+        return samples.outbound_message(settings)
+
+    def poll(self, since: datetime | None) -> list[Inbound]:
+        """Give each case in each version it had."""
+        return polling.changes(self, since)
 
     def read(self, operation: Read, arguments: Any) -> list[Record]:
         """Fetch by id, by SOQL or several at once."""
@@ -185,22 +176,27 @@ class Salesforce(RestConnector):
     def _where(self, entity: str, where: Mapping[str, Any]) -> list[Record]:
         return self._query(soql.select(entity, FIELDS[entity], where), entity)
 
-    def _query(self, query: str, entity: str, *, partly: bool = False) -> list[Record]:
-        """Run SOQL; ``nextRecordsUrl`` is a path, and ``done`` says when to stop."""
+    def _query(self, query: str, entity: str) -> list[Record]:
+        records, whole = self.part(query, entity)
+        if not whole:
+            raise Unanswered(f"{self.label} lists more than {self.MOST_PAGES} pages.", code="paging")
+        return records
+
+    def part(self, query: str, entity: str) -> tuple[list[Record], bool]:
+        """Run SOQL for so many pages, and say whether that was all; ``nextRecordsUrl`` is a path."""
         headers = {"Sforce-Query-Options": f"batchSize={self.settings.batch_size}"}
         page = self._page(self.send("GET", self._url("query"), params={"q": query}, headers=headers))
         records: list[Record] = []
-        for _ in range(MOST_PAGES):
+        for number in range(1, self.MOST_PAGES + 1):
             records += [soql.record(self.name, self._object(entity), row, entity) for row in page["records"]]
             if page.get("done", True):
-                return records
+                return records, True
             path = str(page.get("nextRecordsUrl") or "")
             if not path.startswith("/services/data/"):
                 raise Unanswered(f"{self.label} does not say where its list continues.", code="paging")
-            page = self._page(self.send("GET", self._base() + path, headers=headers))
-        if partly:
-            return records
-        raise Unanswered(f"{self.label} lists more than {MOST_PAGES} pages.", code="paging")
+            if number < self.MOST_PAGES:
+                page = self._page(self.send("GET", self._base() + path, headers=headers))
+        return records, False
 
     def _page(self, reply: Reply) -> dict[str, Any]:
         page = self.content(reply)
@@ -301,6 +297,13 @@ class Salesforce(RestConnector):
             raise Refused(f"{self.label}: {told.message}", status=reply.status, code=told.code)
         known = {name: body[name] for name in ("id", "created") if name in body} if isinstance(body, dict) else {}
         return Written(result=known, request_id=self.trace.request_id)
+
+    def _attempt(
+        self, method: str, url: str, content: Mapping[str, Any], headers: Mapping[str, str], *, wrote: bool
+    ) -> Reply:
+        # It comes back in the origin of the change event, by which our own changes are known.
+        ours = {"Sforce-Call-Options": f"client={self.settings.client_name}"} if wrote else {}
+        return super()._attempt(method, url, content, {**headers, **ours}, wrote=wrote)
 
     # --- addresses, tokens, errors ----------------------------------------------------------------
     def _base(self) -> str:

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from connectors.base import Blocked, Health, Inbound, NotFound, Read, Record, Unanswered, Write, Written
-from connectors.kinds.sap import asking, events, journal, odata, polling, rfc, sending
+from connectors.base import Blocked, Health, Inbound, NotFound, Read, Record, Sample, Unanswered, Write, Written
+from connectors.kinds.sap import asking, events, journal, odata, polling, rfc, samples, sending
 from connectors.kinds.sap.client import SapClient
 from connectors.kinds.sap.pages import PAGES
 from connectors.kinds.sap.reads import FUNCTION, JOURNAL, QUERIES, READS, Query
@@ -45,6 +45,11 @@ class Sap(SapClient):
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut IDocs or CloudEvents into what they tell."""
         return events.inbound(body, headers, self.settings)
+
+    @classmethod
+    def sample(cls, settings: SapConfig) -> Sample:
+        """Return an event of a changed order."""
+        return samples.EVENT
 
     @classmethod
     def lacks(cls, payload: Mapping[str, Any]) -> bool:

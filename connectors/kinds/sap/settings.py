@@ -117,6 +117,14 @@ class SapConfig(Arguments):
     page_size: int = Field(
         default=500, ge=1, le=5000, title="Page size", description="Wished for in version 4; version 2 decides itself."
     )
+    allowed_origins: Text = Field(
+        default="",
+        title="Allowed origins",
+        description="Senders of events that the OPTIONS handshake consents to, separated by commas; empty: none.",
+    )
+    rate: int = Field(
+        default=600, ge=1, le=100_000, title="Events a minute", description="What the handshake allows a sender."
+    )
     query_entities: Text = Field(
         default="", title="Entity sets for saved queries", description="SERVICE/EntitySet; empty: those it knows."
     )

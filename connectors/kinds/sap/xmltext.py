@@ -3,42 +3,14 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from connectors.xmltext import BadXml, clean, local, parsed
 
-MOST_ELEMENTS = 20_000
-DEEPEST = 30
+__all__ = ["BadXml", "clean", "local", "parsed", "value_of", "written"]
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}\Z")
-
-
-class BadXml(ValueError):
-    """The text is no XML that can be relied on; the message says why."""
-
-
-def parsed(body: bytes) -> Element:
-    """Read XML. Raises ``BadXml`` for broken text, any DTD, too many elements or too deep ones."""
-    try:
-        root: Element = fromstring(body, forbid_dtd=True, forbid_entities=True, forbid_external=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError):
-        raise BadXml("this is no XML, or it has a DTD") from None
-    left, level = MOST_ELEMENTS, [root]
-    for _ in range(DEEPEST):
-        left -= len(level)
-        if left < 0:
-            raise BadXml(f"it has more than {MOST_ELEMENTS} elements")
-        level = [child for element in level for child in element]
-        if not level:
-            return root
-    raise BadXml(f"it is nested more than {DEEPEST} deep")
-
-
-def local(element: Element) -> str:
-    """Return an element's name without its namespace."""
-    return str(element.tag).rpartition("}")[2]
 
 
 def value_of(element: Element) -> Any:
@@ -49,11 +21,6 @@ def value_of(element: Element) -> Any:
     if all(local(child) == "item" for child in children):
         return [value_of(child) for child in children]
     return {local(child): value_of(child) for child in children}
-
-
-def clean(text: str) -> str:
-    """Return a text as databases store it."""
-    return text.replace("\x00", "\ufffd")
 
 
 def written(name: str, value: Any) -> str:

@@ -1,0 +1,63 @@
+"""How one Salesforce org is configured, and which of its fields are read."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from connectors.base import Arguments
+from connectors.kinds.salesforce.operations import KEY_FIELD
+from connectors.pages import FrontEnd, front_end
+from connectors.queries import listed
+
+STAMPS = ["CreatedDate", "LastModifiedDate", "SystemModstamp"]
+FIELDS: dict[str, list[str]] = {
+    "Account": ["Id", "Name", "AccountNumber", "Region__c", *STAMPS],
+    "Case": [
+        "Id", "CaseNumber", "Subject", "Description", "Status", "Priority", "AccountId", "Order_Number__c",
+        "Invoice_Number__c", "Type", "Origin", "Business_Unit__c", "Region__c", KEY_FIELD, *STAMPS,
+    ],
+    "CaseComment": ["Id", "ParentId", "CommentBody", "IsPublished", *STAMPS],
+}  # fmt: skip
+
+
+class SalesforceConfig(Arguments):
+    """Where the org is and who signs in."""
+
+    login_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+        title="My Domain URL", description="Such as https://contoso.my.salesforce.com"
+    )
+    client_id: Annotated[str, StringConstraints(min_length=1)] = Field(
+        title="Client id", description="Of the external client app; it needs a run-as integration user."
+    )
+    api_version: Annotated[str, StringConstraints(pattern=r"^v\d{2,3}\.0$")] = Field(
+        default="v62.0", title="API version"
+    )
+    batch_size: int = Field(default=2000, ge=200, le=2000, title="Rows per page")
+    lookback_days: int = Field(default=30, ge=1, le=365, title="Days to look back at the first poll")
+    limit_pause_seconds: float = Field(
+        default=60, ge=1, le=3600, title="Pause at the request limit (s)",
+        description="Salesforce does not say how long to wait when the limit is reached.",
+    )  # fmt: skip
+    query_entities: Annotated[str, StringConstraints(max_length=4000)] = Field(
+        default="", title="Objects for saved queries",
+        description="Separated by commas, relationships such as Owner too; empty: those that its own reads know.",
+    )  # fmt: skip
+    organization_id: Annotated[str, StringConstraints(pattern=r"^(?:00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)?$")] = Field(
+        default="", title="Organization id",
+        description="Of 15 or 18 letters; outbound messages of another organization are then turned away.",
+    )  # fmt: skip
+    client_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = Field(
+        default="Goldseam", title="Name of our changes",
+        description="Sent with each change; change events that carry it are our own and are not taken.",
+    )  # fmt: skip
+    front_end_url: FrontEnd = front_end()
+
+    def readable(self, entity: str) -> bool:
+        """Tell whether a record of this object may be read because a message names it."""
+        return entity in FIELDS or entity in listed(self.query_entities)
+
+    @field_validator("login_url", "front_end_url")
+    @classmethod
+    def without_slash(cls, value: str) -> str:
+        """Cut the trailing slash: paths are appended."""
+        return value.rstrip("/")
