@@ -12,15 +12,16 @@ from django.db.models.functions import Now
 from pydantic import ValidationError
 
 from audit.clock import db_now
-from audit.errors import Refusal
-from connectors import gateway, retry
+from audit.errors import Invalid, Refusal
+from connectors import gateway, registry, retry
 from connectors.base import Blocked, ConnectorError
 from connectors.models import Delivery
+from incidents import direct, threads
 from incidents.evidence import ask, plain
 from incidents.expressions import ExpressionFailed, compile_expression, number
 from incidents.intake import accept_many
 from incidents.kinds import Detection, definition_of
-from incidents.models import ExceptionKind
+from incidents.models import ExceptionKind, Incident
 from incidents.normal import NormalSignal
 
 logger = logging.getLogger(__name__)
@@ -36,11 +37,14 @@ class _Judgement:
     signals: list[NormalSignal] = field(default_factory=list)
     applied: int = 0
     doubts: list[str] = field(default_factory=list)
+    follows: Incident | None = None  # what its thread is about
 
     @property
     def outcome(self) -> str:
         if self.signals:
             return "signal"
+        if self.follows is not None:
+            return "comment"
         if self.doubts:
             return "refused"
         return "nothing_wrong" if self.applied else "no_rule"
@@ -49,7 +53,8 @@ class _Judgement:
 def process(delivery_id: int) -> str:
     """Judge one delivery and return the outcome; "" where another worker has it or it was judged before.
 
-    ``signal``: it became signals · ``nothing_wrong``: looked into, all is well · ``no_rule``: no kind asks for
+    ``signal``: it became signals · ``comment``: it belongs to a thread and stands with its incident ·
+    ``nothing_wrong``: looked into, all is well · ``no_rule``: no kind asks for
     such events · ``refused``: a kind asks for it but it cannot be meant · ``failed``: what it needs to be
     judged by could not be read, time and again. While it is tried again its outcome stays blank.
     """
@@ -95,6 +100,8 @@ def _settle(delivery: Delivery, judged: _Judgement) -> str:
             # Marked and taken in together: a worker that dies in between leaves both undone.
             if not _mine(delivery).update(processed_at=db_now(), not_before=None, outcome=outcome, message=message):
                 return ""
+            if judged.follows is not None:
+                threads.write_down(judged.follows, delivery)
             accept_many(judged.signals, actor=ACTOR)
     except Refusal as refusal:
         outcome = "refused"
@@ -117,7 +124,9 @@ def _again(delivery: Delivery, error: ConnectorError) -> str:
 
 
 def _judge(delivery: Delivery) -> _Judgement:
-    judged = _Judgement()
+    judged = _Judgement(follows=threads.followed(delivery))
+    if judged.follows is not None and threads.adds_nothing_else(judged.follows, delivery.payload):
+        return judged
     event = plain(gateway.complete(delivery.connection, delivery.payload, actor=ACTOR))
     asking = [
         (kind, detection)
@@ -130,7 +139,18 @@ def _judge(delivery: Delivery) -> _Judgement:
             # What no kind asks for by name can be taken by one that asks for the rest.
             if detection.otherwise is last_resort and not (last_resort and judged.applied):
                 _apply(kind, detection, delivery, event, judged)
+    if not judged.applied and direct.is_signal(delivery.payload):
+        _take(delivery, judged)
     return judged
+
+
+def _take(delivery: Delivery, judged: _Judgement) -> None:
+    """Take an event that is a signal already as it is."""
+    judged.applied += 1
+    try:
+        judged.signals.append(direct.signal_of(delivery))
+    except Invalid as wrong:
+        judged.doubts += [f"{name}: {' '.join(texts)}" for name, texts in wrong.errors.items()] or [str(wrong)]
 
 
 def _detections(kind: ExceptionKind) -> list[Detection]:
@@ -170,16 +190,16 @@ def _signal(kind: ExceptionKind, detection: Detection, delivery: Delivery, varia
     def value(source: str | None) -> Any:
         return None if source is None else compile_expression(source).evaluate(variables)
 
-    amount = value(detection.amount)
+    amount, told = value(detection.amount), delivery.connection
     texts = {name: value(getattr(detection, name)) for name in ("currency", "business_unit", "region", "text")}
     key = value(detection.entity_key)
     return NormalSignal(
-        source=delivery.connection.slug,
-        # One event may tell of several kinds of exception; of each it tells once.
-        id=f"{delivery.external_id}/{kind.code}",
+        source=told.slug,
+        # One event may tell of several kinds of exception; of each it tells once, by whichever way it came.
+        id=f"{registry.identity_of(told, variables['event']) or delivery.external_id}/{kind.code}",
         time=delivery.occurred_at or delivery.received_at,
         type=delivery.event,
-        channel="poll" if delivery.event.startswith("record:") else "hook",
+        channel=registry.channel_of(told, delivery.event, delivery.payload),
         code=kind.code,
         entity_type=kind.entity_type,
         entity_key="" if key is None else str(key),

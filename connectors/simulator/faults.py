@@ -12,8 +12,9 @@ from .store import Fields, Session
 
 FAULT_HEADER = "X-Sim-Fault"
 SYSTEMS = {"fo": "fo", "dynamics_fo": "fo", "sf": "sf", "salesforce": "sf", "dv": "dv", "dataverse": "dv", "sap": "sap"}
+SYSTEMS |= {"slack": "slack", "teams": "teams", "receiver": "receiver"}
 # Status faults answer in the system's own error shape and change nothing.
-STATUSES = {"401", "403", "404", "409", "412", "422", "429", "500", "502", "503", "504"}
+STATUSES = {"401", "403", "404", "409", "410", "412", "415", "422", "429", "500", "502", "503", "504"}
 COMMITTING = {"ok", "commit_then_reset", "commit_then_timeout", "commit_then_503", "slow", "stale"}
 BEFORE = {"fail_before", "reset_before", "timeout_before", "lock", "html"}
 FAULTS = COMMITTING | BEFORE | STATUSES

@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +19,13 @@ from urllib.parse import urlsplit
 
 from . import faults
 from .business import plant
+from .chat import Slack, Teams
 from .control import Control
 from .dataverse import Dataverse
 from .faults import Fault
 from .fo import DynamicsFO
 from .messages import Answer, Exchange, Refusal, Request, effect_key_of
+from .receiver import Receiver
 from .salesforce import Salesforce
 from .sap import Sap
 from .store import Store, now_text
@@ -65,6 +68,9 @@ class Server(ThreadingHTTPServer):
             "sf": Salesforce(store, secret),
             "dv": Dataverse(store, secret),
             "sap": Sap(store, secret),
+            "slack": Slack(store, secret),
+            "teams": Teams(store, secret),
+            "receiver": Receiver(store, secret),
         }
         self.connections: set[socket.socket] = set()
         self.workers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -86,7 +92,12 @@ class Server(ThreadingHTTPServer):
     def let_go(self) -> None:
         """Stop listening, end every connection and wait for its thread."""
         self.stopping.set()
-        self.shutdown()
+        ending = threading.Thread(target=self.shutdown)
+        ending.start()
+        # The loop looks up when it is called, or else at its next interval: most of a short life would be that wait.
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        ending.join()
         self.server_close()
         for connection in list(self.connections):
             try:
@@ -148,6 +159,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         """Answer a deletion."""
+        self._serve()
+
+    def do_OPTIONS(self) -> None:
+        """Answer a question about what is allowed."""
         self._serve()
 
     def _request(self) -> Request:

@@ -226,8 +226,9 @@ class Store:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(str(self.path), timeout=30, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
+            # In this order: turning to WAL waits for the disk as often as was said before.
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            connection.execute("PRAGMA journal_mode=WAL")
             self._local.connection = connection
         return connection
 
