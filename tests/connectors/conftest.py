@@ -10,8 +10,10 @@ import pytest
 from connectors import credentials, modelwire, transport
 from connectors.models import Connection
 from connectors.simulator import server
+from tests import loopback
 from tests.connectors.business import DATAVERSE
 from tests.connectors.factories import Played, make_crm, make_dv, make_fo
+from tests.connectors.mail_world import World, mail_world
 from tests.connectors.modelled import Model
 from tests.connectors.sap_world import make_sap, plant_sap
 
@@ -48,7 +50,7 @@ class Simulated:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = httpx.Client(base_url=url, trust_env=False)
+        self.client = loopback.client(url)
 
     def fault(self, name: str, match: str, *, system: str = "fo", count: int = 1, **more: Any) -> None:
         """Let the next matching request meet a fault."""
@@ -124,3 +126,10 @@ def sap(db: None, simulated: Simulated) -> Connection:
     """The simulator's SAP as a connection, with a small business in it."""
     plant_sap(simulated)
     return make_sap(simulated.url, secret="simulator")
+
+
+@pytest.fixture
+def post(settings: Any) -> Iterator[World]:
+    """The simulator's mailbox, by IMAP and SMTP."""
+    with mail_world(settings) as world:
+        yield world
