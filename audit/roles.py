@@ -44,6 +44,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "playbooks.deadletter",
         "playbooks.stumble",
         "playbooks.holdoutdraw",
+        "playbooks.outgoing",
     ),
     "traffic": (
         "connectors.call",
@@ -67,6 +68,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "playbooks.policy",
         "playbooks.policyversion",
         "playbooks.holdout",
+        "playbooks.subscription",
         "playbooks.pack",
         "insights.detector",
         "insights.detectorversion",

@@ -4,6 +4,7 @@ import binascii
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -69,6 +70,22 @@ def hosts() -> Iterator[CheckMessage]:
             "BEHIND_PROXY without NUM_PROXIES: every caller seems to have the proxy's address.",
             hint="Set NUM_PROXIES to the number of your own proxies; sign-in limits and the ledger use the address.",
             id="goldseam.W006",
+        )
+
+
+def address() -> Iterator[CheckMessage]:
+    parts = urlsplit(settings.PUBLIC_URL)
+    more = parts.query or parts.fragment or "@" in parts.netloc
+    sound = parts.scheme in {"http", "https"} and parts.hostname and not more
+    if settings.PUBLIC_URL and not sound:
+        yield Error(
+            "PUBLIC_URL is no address of a console.", hint="Such as https://goldseam.example.", id="goldseam.E017"
+        )
+    if _production() and not settings.PUBLIC_URL:
+        yield Warning(
+            "PUBLIC_URL is not set: messages to people and subscribers have no link.",
+            hint="Set it to the address under which people reach the console.",
+            id="goldseam.W010",
         )
 
 
@@ -162,6 +179,7 @@ _FINDERS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     environment,
     keys,
     hosts,
+    address,
     browser,
     database,
     loop,

@@ -19,7 +19,7 @@ from audit import people, tokens
 from audit.models import ApiToken
 from playbooks.manifests import installer
 
-PACKS = ("o2c", "p2p", "demo", "demo_trial")
+PACKS = ("o2c", "p2p", "crosswise", "demo", "demo_crosswise", "demo_trial")
 # Nothing was mended yet, and two processes start at once: here that is meant, and the ledger keeps why.
 BREADTH = "The demonstration shows order to cash and purchase to pay side by side, against a simulated enterprise."
 
@@ -81,7 +81,7 @@ def start_simulator(port: int, access: Access, target: str) -> "subprocess.Popen
         *(sys.executable, "-m", "connectors.simulator", "--port", str(port)),
         *("--data", str(settings.DATA_DIR / "simulator"), "--secret", os.environ["GOLDSEAM_SIMULATOR_SECRET"]),
         *("--target", target, "--hook-secret", access.hook_secret, "--token", access.stream_token),
-        *("--stream", os.environ.get("DEMO_STREAM", "320")),
+        *("--tell", "dv", "sap", "--stream", os.environ.get("DEMO_STREAM", "320")),
         *("--stream-seconds", os.environ.get("DEMO_STREAM_SECONDS", "110")),
     ]
     return subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module

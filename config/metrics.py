@@ -31,6 +31,7 @@ from incidents.models import Incident, SlaClock
 from incidents.pace import BOUNDS
 from incidents.states import Status
 from playbooks.models import DeadLetter, StepRun
+from playbooks.telling.models import Outgoing
 
 # Enough to see a system fail, few enough to count on every scrape.
 _RECENT_CALLS = 10_000
@@ -45,6 +46,7 @@ class Rows(Collector):
         yield _by("incidents", "Incidents by status.", "status", _statuses())
         yield _by("approvals", "Requests for approval by state.", "state", _counts(ApprovalRequest, "state"))
         yield _by("dead_letters", "Dead letters by state.", "state", _counts(DeadLetter, "state"))
+        yield _by("outgoing_messages", "Messages to subscribers by state.", "state", _counts(Outgoing, "state"))
         yield _by("step_runs", "Steps of executions by state.", "state", _counts(StepRun, "state"))
         yield _calls()
         yield from _waiting(now)

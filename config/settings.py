@@ -121,6 +121,10 @@ SESSION_COOKIE_AGE = env.int("SESSION_SECONDS", default=12 * 3600)
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
 # --- The web -------------------------------------------------------------------------------------
+# Under which address people reach the console: links in messages, and the source of events that go out.
+PUBLIC_URL = env.str(
+    "PUBLIC_URL", default="" if ENVIRONMENT == "prod" else f"http://127.0.0.1:{env.int('PORT', default=8000)}"
+).rstrip("/")
 HTTPS = env.bool("HTTPS", default=ENVIRONMENT == "prod")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -237,6 +241,8 @@ RETRY_LIMIT = env.int("RETRY_LIMIT", default=5)
 # A system that failed so often in a row, or so many percent of its last 20 calls, is left in peace. 0: never.
 BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=20)
 BREAKER_SHARE = env.int("BREAKER_SHARE", default=0)
+# A message to a subscriber that failed RETRY_LIMIT times is tried again after so many seconds each, then given up.
+TELL_LATER_SECONDS = env.list("TELL_LATER_SECONDS", cast=float, default=[300.0, 1800.0, 7200.0, 18000.0, 36000.0])
 APPROVAL_EXPIRES = timedelta(hours=env.int("APPROVAL_EXPIRES_HOURS", default=24))
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 

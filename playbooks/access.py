@@ -10,6 +10,7 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 from audit.access import Person, may_look
 from incidents.models import Incident
 from playbooks.models import DeadLetter, Execution, Plan
+from playbooks.telling.models import Outgoing
 
 Row = TypeVar("Row", bound=Model)
 
@@ -27,6 +28,11 @@ def executions(user: Person) -> QuerySet[Execution]:
 def dead_letters(user: Person) -> QuerySet[DeadLetter]:
     """Return the dead letters of incidents that ``user`` may see."""
     return _of_visible(DeadLetter.objects.all(), user)
+
+
+def outgoing(user: Person) -> QuerySet[Outgoing]:
+    """Return the messages about incidents that ``user`` may see."""
+    return _of_visible(Outgoing.objects.all(), user)
 
 
 def readable(rows: "QuerySet[Row]", user: Person) -> "QuerySet[Row]":

@@ -24,6 +24,7 @@ from playbooks.manifests import documents, installer
 from playbooks.models import DeadLetter, Execution, Plan, Playbook, PlaybookVersion, Policy, PolicyVersion
 from playbooks.pack_models import Pack
 from playbooks.policies import VARIABLES
+from playbooks.telling import admin as telling  # noqa: F401 - shows its pages
 
 
 class PlaybookForm(ReasonForm):

@@ -12,6 +12,7 @@ from incidents.models import Incident
 from playbooks.holdout_models import HoldOut, HoldOutDraw  # noqa: F401 - makes them tables of this app
 from playbooks.pack_models import Pack  # noqa: F401 - makes it a table of this app
 from playbooks.states import ExecutionState, PlanState, StepState
+from playbooks.telling.models import LedgerMark, Outgoing, Subscription  # noqa: F401 - makes them tables of this app
 
 
 class Playbook(models.Model):

@@ -19,6 +19,7 @@ def wanted() -> dict[str, tuple[str, int]]:
         "Poll connections": ("connectors.poll_connections", settings.POLL_SECONDS),
         "Expire approvals": ("approvals.expire_approvals", 30),
         "Expire unused approvals": ("playbooks.expire_unused", 30),
+        "Tell what happened": ("playbooks.sweep_telling", settings.SWEEP_SECONDS),
         "End hold-outs": ("playbooks.end_hold_outs", 300),
     }
 

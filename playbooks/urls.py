@@ -4,7 +4,7 @@ from django.urls import URLPattern, path
 
 from playbooks import api
 from playbooks.guardrails_api import GuardrailCheck
-from playbooks.views import acts, inbox, incident, letters, library
+from playbooks.views import acts, inbox, incident, letters, library, messages
 
 api_urlpatterns: list[URLPattern] = [
     path("plans/<int:pk>/", api.PlanDetail.as_view(), name="api-plan"),
@@ -36,6 +36,8 @@ urlpatterns: list[URLPattern] = [
     path("dead-letters/group/", letters.group, name="dead-letter-group"),
     path("dead-letters/<int:pk>/replay/", letters.replay, name="dead-letter-replay"),
     path("dead-letters/<int:pk>/resolve/", letters.resolve, name="dead-letter-resolve"),
+    path("dead-letters/messages/<int:pk>/send-again/", messages.send_again, name="outgoing-send-again"),
+    path("dead-letters/messages/<int:pk>/set-aside/", messages.set_aside, name="outgoing-set-aside"),
     path("playbooks/", library.playbooks, name="playbooks"),
     path("playbooks/<slug:slug>/", library.playbook, name="playbook"),
     path("policies/<slug:slug>/", library.policy, name="policy"),

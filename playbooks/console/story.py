@@ -40,6 +40,9 @@ _WORDS = {
     "hold_out.left": "Taken out of the comparison group",
     "rollback.requested": "Undo requested",
     "dead_letter.put": "Set aside as a dead letter",
+    "outgoing.dead_lettered": "A message about it could not be delivered",
+    "outgoing.sent_again": "A message about it is sent again",
+    "outgoing.set_aside": "A message about it was set aside",
 }
 
 

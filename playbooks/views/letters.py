@@ -19,6 +19,8 @@ from playbooks import access, actions
 from playbooks.console.offers import MENDERS
 from playbooks.forms import Resolution
 from playbooks.models import DeadLetter
+from playbooks.telling.models import Outgoing
+from playbooks.telling.states import OutState
 
 MOST = 200
 
@@ -46,9 +48,15 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
         "closed": closed,
         "page": page_of(rows.exclude(state=DeadLetter.State.WAITING), request) if closed else None,
         "groups": [] if closed else _groups(rows),
+        "unsent": [] if closed else _unsent(request),
         "may_mend": has_role(request.user, *MENDERS),
     }
     return render(request, "playbooks/dead_letters.html", context)
+
+
+def _unsent(request: HttpRequest) -> list[Outgoing]:
+    rows = access.outgoing(request.user).filter(state=OutState.DEAD).select_related("incident", "subscription")
+    return list(rows.order_by("id")[:MOST])
 
 
 def _groups(rows: "QuerySet[DeadLetter]") -> list[Group]:

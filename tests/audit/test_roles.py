@@ -17,6 +17,7 @@ INSIDE = {
     "incidents.pace",
     "insights.usageday",
     "insights.usagemark",
+    "playbooks.ledgermark",
 }
 
 

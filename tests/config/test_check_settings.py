@@ -26,6 +26,7 @@ SOUND: dict[str, Any] = {
     "CREDENTIAL_KEY": KEY,
     "ALLOWED_HOSTS": ["goldseam.example"],
     "HTTPS": True,
+    "PUBLIC_URL": "https://goldseam.example",
     "EMBEDDED": False,
     "DATABASES": POSTGRESQL,
 }
@@ -57,6 +58,10 @@ def test_sound_production_settings_pass(found):
         ({"CREDENTIAL_KEY": f"{KEY},x"}, "goldseam.E002"),
         ({"CREDENTIAL_KEY": "ü" * 43}, "goldseam.E002"),
         ({"DEBUG": True}, "goldseam.E003"),
+        ({"PUBLIC_URL": ""}, "goldseam.W010"),
+        ({"PUBLIC_URL": "goldseam.example"}, "goldseam.E017"),
+        ({"PUBLIC_URL": "https://user:secret@goldseam.example"}, "goldseam.E017"),
+        ({"PUBLIC_URL": "javascript:alert(1)"}, "goldseam.E017"),
         ({"ALLOWED_HOSTS": ["a.example", "*"]}, "goldseam.E004"),
         ({"ALLOWED_HOSTS": []}, "goldseam.E005"),
         ({"CONTENT_SECURITY_POLICY": {"DIRECTIVES": {"script-src": ["'self'", "'unsafe-inline'"]}}}, "goldseam.E006"),
@@ -150,6 +155,7 @@ def test_djangos_own_deploy_check_is_clean_with_production_settings(tmp_path):
         SECRET_KEY=urlsafe_b64encode(bytes(range(64))).decode(),
         CREDENTIAL_KEY=KEY,
         ALLOWED_HOSTS="goldseam.example",
+        PUBLIC_URL="https://goldseam.example",
         DATABASE_URL="postgres://goldseam@db.example:5432/goldseam",
         CELERY_BROKER_URL="redis://broker.example:6379/0",
     )
