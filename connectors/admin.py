@@ -17,12 +17,14 @@ from connectors import (
     actions,
     budgets,
     door_admin,  # noqa: F401 - shows its pages
+    health,
+    inbound_admin,
     registry,
 )
 from connectors.base import Connector, Health
 from connectors.door_models import Budget
 from connectors.forms import fieldsets_for, form_for
-from connectors.models import Call, Connection, Delivery, EmergencyStop
+from connectors.models import Call, Connection, EmergencyStop
 
 
 @admin.register(Connection)
@@ -46,6 +48,17 @@ class ConnectionAdmin(AuditedAdmin):
     search_fields = ("slug", "label")
     actions = ("test_now",)
     change_form_template = "admin/connectors/connection/change_form.html"
+
+    class Media:
+        css: ClassVar = {"all": ["css/gauges.css", "css/inbound.css"]}
+        js: ClassVar = ["js/inbound.js"]
+
+    def render_change_form(self, request: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Draw how the connection fares above its form."""
+        obj = kwargs.get("obj")
+        context["gauge"] = health.gauges([obj])[0] if obj is not None else None
+        context["inbound"] = inbound_admin.desk(request, obj)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def _kind(self, request: HttpRequest, obj: Connection | None) -> type[Connector]:
         slug = obj.kind if obj else request.GET.get("kind", "")
@@ -224,16 +237,5 @@ class CallAdmin(ReadOnlyAdmin):
     )
     list_filter = ("connection", "direction", "outcome")
     search_fields = ("effect_key", "operation", "request_id", "=incident_id")
-    list_select_related = ("connection",)
-    show_full_result_count = False
-
-
-@admin.register(Delivery)
-class DeliveryAdmin(ReadOnlyAdmin):
-    """What other systems told us, as it came, and what became of it."""
-
-    list_display = ("id", "received_at", "connection", "event", "external_id", "processed_at", "outcome")
-    list_filter = ("connection", "outcome", "event")
-    search_fields = ("=external_id", "event")
     list_select_related = ("connection",)
     show_full_result_count = False

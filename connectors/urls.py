@@ -2,10 +2,10 @@
 
 from django.urls import URLPattern, path
 
-from connectors import views
+from connectors import connections_api, views
 from connectors.api import api_urls
 
-api_urlpatterns: list[URLPattern] = api_urls
+api_urlpatterns: list[URLPattern] = [*api_urls, *connections_api.api_urls]
 urlpatterns: list[URLPattern] = [
     path("connections/", views.connections, name="connections"),
     path("connections/stop/", views.stop, name="connections-stop"),

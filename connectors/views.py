@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,13 +18,12 @@ from audit.access import has_role
 from audit.clock import db_now
 from audit.errors import NotAllowed
 from audit.pages import answers_refusals, cleaned, page_of, person
-from connectors import actions, budgets
+from connectors import actions, budgets, health
 from connectors.door_models import Notice
 from connectors.models import Call, Connection, EmergencyStop
 
 READERS = ("operator", "compliance", "automation_admin", "auditor")
 SWITCHERS = ("operator", "automation_admin")
-GOOD = ("ok", "open")
 
 
 class StopReason(forms.Form):
@@ -38,9 +37,7 @@ class Line:
     """One connection with what it did in the last hour."""
 
     connection: Connection
-    calls: int
-    failed: int
-    last: datetime | None
+    hour: health.Hour
     stop: EmergencyStop | None
     waits: bool
     uses: list[budgets.Use] = field(default_factory=list)
@@ -49,7 +46,7 @@ class Line:
     @property
     def answers(self) -> bool:
         """Whether calls of the last hour were answered, which is proof enough where nobody pressed Test."""
-        return self.calls > self.failed
+        return self.hour.calls > self.hour.failed
 
 
 @require_safe
@@ -59,8 +56,10 @@ def connections(request: HttpRequest) -> HttpResponse:
     _reader(request)
     standing = list(EmergencyStop.objects.filter(ended_at__isnull=True).order_by("started_at"))
     stops = {stop.connection_id: stop for stop in standing if not stop.operation}
+    lines = _lines(stops, [stop for stop in standing if stop.operation])
     context = {
-        "lines": _lines(stops, [stop for stop in standing if stop.operation]),
+        "lines": lines,
+        "gauges": health.gauges(line.connection for line in lines),
         "notices": _notices(),
         "stop": stops.get(None),
         "may_switch": has_role(request.user, *SWITCHERS),
@@ -80,25 +79,17 @@ def _lines(stops: dict[int | None, EmergencyStop], single: list[EmergencyStop]) 
     for use in budgets.today():
         uses[use.scope].append(use)
     stopped = [(stop.connection_id, stop.operation) for stop in single]
-    since = now - timedelta(hours=1)
-    recent = Q(calls__started_at__gte=since)
-    rows = Connection.objects.select_related("gate").annotate(
-        recent=Count("calls", filter=recent),
-        bad=Count("calls", filter=recent & ~Q(calls__outcome__in=GOOD)),
-        last=Max("calls__started_at", filter=recent),
-    )
+    hours = health.last_hour(now)
     return [
         Line(
             row,
-            row.recent,
-            row.bad,
-            row.last,
+            hours.get(row.pk, health.Hour()),
             stops.get(row.pk),
             bool(row.not_before and row.not_before > now),
             [*uses[row.slug], *(uses[f"team {row.team}"] if row.team else [])],
             [operation for key, operation in stopped if key in (None, row.pk)],
         )
-        for row in rows.order_by("slug")
+        for row in Connection.objects.select_related("gate").order_by("slug")
     ]
 
 
@@ -111,8 +102,9 @@ def calls(request: HttpRequest, slug: str) -> HttpResponse:
     rows: QuerySet[Call] = connection.calls.all()
     failed = request.GET.get("show") == "failed"
     if failed:
-        rows = rows.exclude(outcome__in=GOOD)
-    context = {"connection": connection, "page": page_of(rows, request), "failed": failed}
+        rows = rows.exclude(outcome__in=health.GOOD)
+    gauge = health.gauges([connection])[0]
+    context = {"connection": connection, "page": page_of(rows, request), "failed": failed, "gauge": gauge}
     return render(request, "connectors/calls.html", context)
 
 

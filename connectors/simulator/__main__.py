@@ -10,6 +10,7 @@ import threading
 
 from .server import serve
 from .stream import SECONDS, SIGNALS
+from .telling import Teller
 from .traffic import Target, Traffic
 
 SECRETS = {"--secret", "--hook-secret", "--token"}
@@ -34,6 +35,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--hook-secret", default="", help="secret of the console's F&O hook")
     parser.add_argument("--token", default="", help="API token for the integrators' CloudEvents")
     parser.add_argument("--stream", type=int, default=SIGNALS, help="least number of signals (0: no stream)")
+    parser.add_argument(
+        "--tell", nargs="*", choices=("dv", "sap"), default=[], help="systems that tell the hook of their name"
+    )
     parser.add_argument("--stream-seconds", type=float, default=SECONDS, help="how long the stream takes")
     return parser.parse_args(bound(sys.argv[1:] if argv is None else argv))
 
@@ -57,11 +61,19 @@ def main(argv: list[str] | None = None) -> int:
         target = Target(options.target, options.hook_secret, options.token)
         traffic = Traffic(simulator.store, target, signals=options.stream, seconds=options.stream_seconds)
         traffic.start()
+    teller = None
+    if options.target and options.hook_secret and options.tell:
+        target = Target(options.target, options.hook_secret, options.token)
+        teller = Teller(simulator.store, target, {name: name for name in options.tell})
+        teller.start()
     print(f"simulator {simulator.url}", flush=True)
     ended.wait()
     if traffic is not None:
         traffic.stop()
         traffic.join(timeout=15)
+    if teller is not None:
+        teller.stop()
+        teller.join(timeout=15)
     simulator.stop()
     return 0
 

@@ -140,14 +140,19 @@ class Traffic(threading.Thread):
 
     def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, float]:
         """Make one request; answers status and Retry-After in seconds."""
-        parts = urlsplit(self.target.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=10)
-        try:
-            connection.request(method, parts.path.rstrip("/") + path, body=body, headers=headers)
-            response = connection.getresponse()
-            response.read()
-            after = response.headers.get("Retry-After", "0")
-            return response.status, float(after) if after.isdigit() else 0.0
-        finally:
-            connection.close()
+        return send(self.target.url, method, path, body, headers)
+
+
+def send(url: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, float]:
+    """Make one request of a console; answers status and Retry-After in seconds. Raises ``OSError``."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=10)
+    try:
+        connection.request(method, parts.path.rstrip("/") + path, body=body, headers=headers)
+        response = connection.getresponse()
+        response.read()
+        after = response.headers.get("Retry-After", "0")
+        return response.status, float(after) if after.isdigit() else 0.0
+    finally:
+        connection.close()

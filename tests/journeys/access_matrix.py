@@ -80,6 +80,8 @@ _BOUND: Lines = (
         POST executions/<int:pk>/cancel/
         POST dead-letters/<int:pk>/replay/
         POST dead-letters/<int:pk>/resolve/
+        POST dead-letters/messages/<int:pk>/send-again/
+        POST dead-letters/messages/<int:pk>/set-aside/
         POST insights/detectors/<int:pk>/rehearse/
         POST insights/detectors/<int:pk>/enable/
         POST insights/detectors/<int:pk>/disable/
@@ -284,6 +286,9 @@ _FREE: Lines = (
         POST connections/stop/
         POST connections/resume/
         POST connections/<slug:slug>/check/
+        POST api/v1/connections/<slug:slug>/test/
+        POST api/v1/connections/<slug:slug>/stop/
+        POST api/v1/connections/<slug:slug>/resume/
         POST insights/spikes/raise/
         POST insights/logs/upload/
         POST insights/tasks/
@@ -299,6 +304,18 @@ _FREE: Lines = (
         """
         GET connections/
         GET connections/<slug:slug>/
+        GET api/v1/connections/
+        GET api/v1/connections/<slug:slug>/
+        GET api/v1/connections/<slug:slug>/operations/
+        GET api/v1/connections/<slug:slug>/calls/
+        GET api/v1/connection-kinds/
+    """,
+    ),
+    (
+        frozenset({"automation_admin"}),
+        """
+        POST api/v1/connections/
+        PATCH api/v1/connections/<slug:slug>/
     """,
     ),
     (

@@ -16,9 +16,11 @@ from incidents.entity_models import Alias, AliasDecision, Entity, Mention
 from incidents.models import Incident
 from insights.models import Finding, Routine, TaskLog, Tracker, TrackerLine
 from playbooks.models import Playbook, Policy
+from playbooks.telling.models import Subscription
 from tests.factories import make_token, make_user
 from tests.insights.detecting import make_detector, orders
 from tests.playbooks import scenes
+from tests.telling.factories import make_events, make_outgoing, make_subscription
 
 UNITS = ("EU", "US")
 # What no refused answer and no list of another unit may show.
@@ -101,6 +103,7 @@ def make_world() -> World:
         "done": done,
         "failed": failed,
         "folded": folded,
+        "outgoing": make_outgoing(incident, _told(by), state="dead"),
     }
     rows["kept"] = kept
     rows |= _known(incident) | _insights(by, people)
@@ -108,6 +111,10 @@ def make_world() -> World:
     rows["entry"] = Entry.objects.filter(business_unit="EU").order_by("n").first()
     body = {**_body(approval.digest, failed.pk, rows), "merge": merged.pk}
     return World(people, _arguments(incident, rows), body, incident, rows)
+
+
+def _told(by: User | None) -> Subscription:
+    return make_subscription(by, connection=make_events(), operation="event.send")
 
 
 def _people() -> dict[str, Person]:
@@ -192,6 +199,7 @@ def _arguments(incident: Incident, rows: dict[str, Any]) -> dict[str, dict[str, 
         "executions/": pk["run"],
         "executions/<int:pk>/rollback/": pk["done"],
         "dead-letters/": pk["letter"],
+        "dead-letters/messages/": pk["outgoing"],
         "approvals/": pk["approval"],
         "signals/": pk["signal"],
         "entities/": pk["entity"],

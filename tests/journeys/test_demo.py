@@ -266,6 +266,27 @@ def test_both_processes_stand_side_by_side(demo: Demo):
 
 
 @pytest.mark.chaos
+def test_an_order_that_two_systems_hold_is_one_incident_and_one_plan_lets_it_go_in_both(demo: Demo):
+    waiting = demo.until(
+        lambda: [row for row in demo.incidents(status="awaiting_approval") if row["code"] == "held_elsewhere"]
+    )
+    held = demo.until(lambda: (one := demo.incident(waiting[0]["id"]))["signals_count"] == 2 and one)
+    pending = demo.api.get("/approvals/", params={"state": "pending"}).json()["results"]
+    asked = next(one for one in pending if one["incident"] == held["id"])
+    for name in ("approver", "compliance"):
+        body = {"comment": "F&O lets it go", "digest": asked["digest"]}
+        said = demo.as_user(name).post(f"/approvals/{asked['id']}/approve/", json=body)
+        assert said.status_code in (200, 202), said.text
+
+    demo.until(lambda: demo.incident(held["id"])["status"] == "resolved")
+
+    rows = demo.world.get("/ledger/effects", params={"limit": 100_000}).json()
+    done = [row for row in rows if row["system"] in ("dv", "sap") and row["kind"] not in ("person", "side_effect")]
+    assert sorted(row["system"] for row in done) == ["dv", "sap"]
+    assert demo.effects_twice() == {}
+
+
+@pytest.mark.chaos
 def test_it_stops_when_asked_and_goes_on_from_the_same_data(demo: Demo):
     before = {row["id"] for row in demo.incidents()}
     token = demo.ready["token"]

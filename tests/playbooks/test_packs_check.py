@@ -181,7 +181,7 @@ def test_a_file_that_is_not_there_or_not_text_is_a_problem_with_its_name(tmp_pat
     assert all("cannot be read" in problem.message for problem in problems)
 
 
-@pytest.mark.parametrize("slug", ["o2c", "p2p", "demo", "demo_trial"])
+@pytest.mark.parametrize("slug", ["o2c", "p2p", "crosswise", "reports", "demo", "demo_crosswise", "demo_trial"])
 def test_every_shipped_file_is_valid(slug):
     checked, problems = read(pack_files(slug))
 

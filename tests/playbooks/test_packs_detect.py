@@ -16,6 +16,7 @@ from incidents import detection
 from incidents.intake import accept
 from incidents.models import Incident, Signal
 from incidents.normal import NormalSignal
+from tests import remembering
 
 pytestmark = pytest.mark.django_db
 RULES = {
@@ -47,7 +48,8 @@ def installed(db, simulator, settings, monkeypatch):
     monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
     settings.OUTBOUND_ALLOW = [simulator.url.removeprefix("http://")]
     credentials.forget_all()
-    call_command("apply", pack=["demo", "o2c"], stdout=io.StringIO())
+    packs = ["demo", "o2c"]
+    remembering.once((simulator.url, *packs), lambda: call_command("apply", pack=packs, stdout=io.StringIO()))
 
 
 def judged(slug, event, payload):

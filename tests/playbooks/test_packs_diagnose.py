@@ -18,6 +18,7 @@ from incidents.models import Incident, Statement
 from incidents.normal import NormalSignal
 from playbooks import planning, plans
 from playbooks.states import PlanState
+from tests import remembering
 
 pytestmark = pytest.mark.django_db
 KINDS = ("duplicate_invoice", "freight_misrate", "credit_hold", "price_mismatch", "backorder")
@@ -39,7 +40,8 @@ def installed(simulator, settings, monkeypatch):
     monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
     settings.OUTBOUND_ALLOW = [simulator.url.removeprefix("http://")]
     credentials.forget_all()
-    call_command("apply", pack=["demo", "o2c"], stdout=io.StringIO())
+    packs = ["demo", "o2c"]
+    remembering.once((simulator.url, *packs), lambda: call_command("apply", pack=packs, stdout=io.StringIO()))
 
 
 def signal(code, entity_type, entity_key, unit="", **more):

@@ -13,6 +13,7 @@ from incidents.intake import accept
 from incidents.models import Incident, Statement
 from incidents.normal import NormalSignal
 from incidents.states import Status
+from tests import remembering
 from tests.playbooks.driving import drive
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +35,8 @@ def installed(db, simulator, settings, monkeypatch):
     monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
     settings.OUTBOUND_ALLOW = [simulator.url.removeprefix("http://")]
     credentials.forget_all()
-    call_command("apply", pack=["demo", "o2c"], stdout=io.StringIO())
+    packs = ["demo", "o2c"]
+    remembering.once((simulator.url, *packs), lambda: call_command("apply", pack=packs, stdout=io.StringIO()))
 
 
 def found(code, entity_type, entity_key, *, source="goldseam:detector:one"):

@@ -21,6 +21,7 @@ from incidents.states import MACHINE, Status
 from playbooks import loop
 from playbooks.actions import roll_back
 from playbooks.models import StepRun, Verification
+from tests import loopback, remembering
 from tests.factories import make_user
 from tests.playbooks.driving import hurry
 
@@ -39,17 +40,26 @@ CASE_TYPES = {
 }
 
 
-@pytest.fixture
-def simulator(db, tmp_path, settings, monkeypatch):
-    with serve(tmp_path, port=0, synchronous="OFF") as running:
-        monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", running.url)
-        monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
-        monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
-        monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
-        settings.OUTBOUND_ALLOW = [running.url.removeprefix("http://")]
-        credentials.forget_all()
-        call_command("apply", pack=["demo", "o2c"], stdout=io.StringIO())
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("simulator"), port=0, synchronous="OFF") as running:
         yield running
+
+
+@pytest.fixture
+def simulator(db, running, settings, monkeypatch):
+    """The whole distributor as on its first day, and the packs."""
+    with loopback.client(running.url) as outsider:
+        outsider.post("/control/reset", json={"business": "demo"}).raise_for_status()
+    monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", running.url)
+    monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
+    monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
+    monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
+    settings.OUTBOUND_ALLOW = [running.url.removeprefix("http://")]
+    credentials.forget_all()
+    packs = ["demo", "o2c"]
+    remembering.once((running.url, *packs), lambda: call_command("apply", pack=packs, stdout=io.StringIO()))
+    return running
 
 
 def small(kind):

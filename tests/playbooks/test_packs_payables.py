@@ -20,6 +20,7 @@ from incidents.normal import NormalSignal
 from incidents.states import MACHINE, Status
 from playbooks import actions, loop
 from playbooks.models import Execution, StepRun, Verification
+from tests import loopback, remembering
 from tests.playbooks.driving import hurry
 from tests.playbooks.test_packs_detect import alert
 
@@ -36,19 +37,27 @@ def payables():
     return build(7, datetime.now(UTC).date()).payables
 
 
-@pytest.fixture
-def simulator(db, tmp_path, settings, monkeypatch):
-    with serve(tmp_path, port=0, synchronous="OFF") as running:
-        monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", running.url)
-        monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
-        monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
-        monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
-        settings.OUTBOUND_ALLOW = [running.url.removeprefix("http://")]
-        credentials.forget_all()
-        call_command(
-            "apply", pack=["o2c", "p2p", "demo"], confirm_breadth="Both are tested here.", stdout=io.StringIO()
-        )
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("simulator"), port=0, synchronous="OFF") as running:
         yield running
+
+
+@pytest.fixture
+def simulator(db, running, settings, monkeypatch):
+    """The whole distributor as on its first day, and the packs."""
+    with loopback.client(running.url) as outsider:
+        outsider.post("/control/reset", json={"business": "demo"}).raise_for_status()
+    monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", running.url)
+    monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
+    monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
+    monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
+    settings.OUTBOUND_ALLOW = [running.url.removeprefix("http://")]
+    credentials.forget_all()
+    packs = ["o2c", "p2p", "demo"]
+    said = {"confirm_breadth": "Both are tested here.", "stdout": io.StringIO()}
+    remembering.once((running.url, *packs), lambda: call_command("apply", pack=packs, **said))
+    return running
 
 
 def take_in(fact):

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from django.conf import settings
 
 from audit.clock import db_now
@@ -18,6 +17,7 @@ from playbooks import planning
 from playbooks.chooser import Choice
 from playbooks.definitions import PlaybookDefinition
 from playbooks.models import Plan, Playbook, PlaybookVersion
+from tests import loopback
 from tests.connectors.business import DATAVERSE
 
 ORDER, LOT, CHARGE = "SO-1", "LOT-1", "1"
@@ -62,7 +62,7 @@ class World:
     """The simulated enterprise as an outsider sees it, and Goldseam's connections to it."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=10)
+        self.http = loopback.client(url, timeout=10)
         self.url = url
         self.ids: dict[str, str] = {}
         self._plant()

@@ -184,7 +184,7 @@ def test_the_distributor_stands_in_sap_under_saps_own_numbers(demo: Bench) -> No
     for order in held:
         other = orders[str(int(order["SalesOrderNumber"].removeprefix("SO-")))]
         assert other["TotalCreditCheckStatus"] == "B"
-        assert other["PurchaseOrderByCustomer"] == order["CustomersOrderReference"]
+        assert other["PurchaseOrderByCustomer"] == order["SalesOrderNumber"]
     listed = get(demo, "/sap/opu/odata/sap/API_SLS_DOC_WITH_CREDIT_BLOCK/A_CreditBlockedSalesDocument").json()
     assert len(listed["d"]["results"]) == len(held)
     first = get(demo, f"{SALES}/A_SalesOrder").json()["d"]
