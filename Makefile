@@ -6,7 +6,7 @@ PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo clean-demo test test-services test-browser test-spark bench lint format lock
+.PHONY: help venv demo clean-demo test test-services test-browser test-spark test-peers bench lint format lock
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test-browser: ## Walk the console's journeys in a headless Chromium
 test-spark: ## Ask Spark in local mode what the embedded engine is asked: the answers are equal (needs Java 17)
 	@.ci/venv "$(PYTHON)" spark
 	@.ci/tests spark $(PYTEST_ARGS)
+
+test-peers: ## Run the connectors against servers that nobody here wrote (installs them, loopback only)
+	@.ci/venv "$(PYTHON)" peers
+	@.ci/tests peers $(PYTEST_ARGS)
 
 bench: ## Measure from outside over HTTP; prints a table and writes bench.json
 	@.ci/venv "$(PYTHON)" dev

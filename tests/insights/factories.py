@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -13,6 +15,11 @@ from insights.states import LogState
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 Event = Sequence[Any]  # (case, activity, time) and perhaps a mapping of attributes; "started" is its beginning
+Tables = dict[str, tuple[bytes, int]]
+AT_ONCE = 50  # rows
+MOST_KEPT = 2_000  # events; a larger log is one test's own
+# Many tests of a file look at the same log: its tables are made once.
+_KEPT: dict[str, Tables] = {}
 _SQL = {"text": "VARCHAR", "number": "DOUBLE", "time": "TIMESTAMP", "flag": "BOOLEAN"}
 
 
@@ -40,19 +47,30 @@ def make_log(
 
 def write_tables(log: EventLog, rows: Sequence[Event]) -> None:
     """Write the tables of the generation that ``log`` shows, and its counts."""
-    with duckdb.connect(":memory:") as connection:
+    said = repr((log.attributes, rows))
+    tables = _KEPT.get(said) or _tables(log, rows)
+    if len(rows) <= MOST_KEPT:
+        _KEPT[said] = tables
+    storage.generation(log).mkdir(parents=True, exist_ok=True)
+    for table, (content, count) in tables.items():
+        storage.table(log, table).write_bytes(content)
+        setattr(log, table, count)
+    log.save()
+
+
+def _tables(log: EventLog, rows: Sequence[Event]) -> Tables:
+    """Make the tables, as files, with the number of rows of each."""
+    with duckdb.connect(":memory:") as connection, TemporaryDirectory() as folder:
         connection.execute("SET TimeZone = 'UTC'")
         _stage(connection, log, rows)
         _derive(connection, log)
-        storage.generation(log).mkdir(parents=True, exist_ok=True)
+        found: Tables = {}
         for table in storage.TABLES:
-            connection.execute(f"COPY {table} TO '{storage.table(log, table)}' (FORMAT parquet)")
-        counts = {
-            table: connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for table in storage.TABLES
-        }
-    for table, count in counts.items():
-        setattr(log, table, count)
-    log.save()
+            file = Path(folder) / table
+            connection.execute(f"COPY {table} TO '{file}' (FORMAT parquet)")
+            count = connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+            found[table] = (file.read_bytes(), count)
+        return found
 
 
 def _attributes(rows: Sequence[Event], case_attributes: Sequence[str]) -> list[dict[str, str]]:
@@ -91,8 +109,12 @@ def _stage(connection: duckdb.DuckDBPyConnection, log: EventLog, rows: Sequence[
         ]
         for index, row in enumerate(rows)
     ]
-    if told:
-        connection.executemany(f"INSERT INTO raw VALUES ({', '.join('?' for _ in told[0])})", told)
+    # Row by row it would take ten times as long.
+    for begin in range(0, len(told), AT_ONCE):
+        part = told[begin : begin + AT_ONCE]
+        one = f"({', '.join('?' for _ in part[0])})"
+        values = [value for row in part for value in row]
+        connection.execute(f"INSERT INTO raw VALUES {', '.join([one] * len(part))}", values)
 
 
 def _of(attributes: Iterable[Mapping[str, str]], level: str, form: str) -> str:
