@@ -139,6 +139,7 @@ class Tell:
     name: str
     arguments: type[Arguments]
     label: str
+    addressed: bool = False  # to the message's recipients, or those that the connection's settings name
 
 
 Operation = Read | Write | Tell

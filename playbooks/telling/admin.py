@@ -78,6 +78,9 @@ class SubscriptionForm(ReasonForm):
         way = ways.named(cleaned.get("way", ""))
         if way is not None:
             self.instance.connection, self.instance.operation = way.connection, way.operation
+            asks = bool(cleaned.get("ask_approvers"))
+            if why := ways.objection(way, cleaned.get("recipients", []), ask_approvers=asks):
+                self.add_error("recipients", why)
         return cleaned
 
 

@@ -83,6 +83,8 @@ def _way(document: SubscriptionDocument) -> Connection:
         known = ", ".join(one.name for one in ways.known()) or "none"
         text = f"{document.connection} may not do {document.operation}. What can tell something: {known}."
         raise Invalid(text, {"operation": [text]})
+    if why := ways.objection(way, document.recipients, ask_approvers=document.ask_approvers):
+        raise Invalid(why, {"recipients": [why]})
     return way.connection
 
 

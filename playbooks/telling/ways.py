@@ -1,5 +1,6 @@
 """By which ways something can be told: connections whose kind tells, as far as they are allowed to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connectors import registry
@@ -15,6 +16,8 @@ class Way:
     connection: Connection
     operation: str
     what: str
+    # It takes addresses, and the connection names none itself.
+    needs_recipients: bool = False
 
     @property
     def name(self) -> str:
@@ -30,11 +33,24 @@ class Way:
 def known() -> list[Way]:
     """Return every way that may be used, by the connections' names."""
     return [
-        Way(connection, operation.name, operation.label)
+        Way(
+            connection, operation.name, operation.label, operation.addressed and not connection.config.get("recipients")
+        )
         for connection in Connection.objects.order_by("slug")
         for operation in registry.operations_of(connection)
         if isinstance(operation, Tell) and operation.name in connection.operations
     ]
+
+
+def _addresses(connection: Connection) -> bool:
+    return bool(connection.config.get("recipients"))
+
+
+def objection(way: Way, recipients: Sequence[str], *, ask_approvers: bool) -> str:
+    """Say why nothing could be told this way; blank: it can."""
+    if way.needs_recipients and not recipients and not ask_approvers:
+        return "Name somebody to write to: the connection has no addresses of its own."
+    return ""
 
 
 def named(name: str) -> Way | None:

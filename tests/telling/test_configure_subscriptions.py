@@ -83,6 +83,27 @@ def test_what_cannot_be_meant_is_said_beside_its_field(
 
 
 @pytest.mark.parametrize(
+    ("config", "changes", "fits"),
+    [
+        ({}, {}, False), ({}, {"recipients": "desk@goldseam.example"}, True), ({}, {"ask_approvers": "on"}, True),
+        ({"recipients": "desk@goldseam.example"}, {}, True),
+    ],
+)  # fmt: skip
+def test_a_mail_has_somebody_to_go_to(
+    client: Client, automation: User, config: dict[str, str], changes: dict[str, Any], fits: bool
+) -> None:
+    Connection.objects.create(
+        slug="mail", kind="mail", operations=["mail.send"],
+        config={"smtp_host": "mail.test", "address": "goldseam@goldseam.example", **config},
+    )  # fmt: skip
+
+    answer = add(client, automation, way="mail:mail.send", **{"recipients": "", **changes})
+
+    assert Subscription.objects.exists() is fits
+    assert fits or "Name somebody" in str(faults(answer)["recipients"])
+
+
+@pytest.mark.parametrize(
     ("units", "superuser", "may"), [(["EU"], False, True), (["EU", "US"], False, False), (["EU"], True, False)]
 )
 def test_nobody_lets_out_what_they_could_not_see_themselves(
@@ -200,14 +221,17 @@ def test_a_file_makes_the_same_subscription_and_a_second_time_changes_nothing(tm
         ("as_user: watcher", "as_user: nobody", "There is no user"),
         ("approval.asked", "approval.forgotten", "events[1]"),
         ("desk@goldseam.example", "desk", "recipients"),
+        ("herald\noperation: herald.cry", "mail\noperation: mail.send", "Name somebody"),
     ],
 )
 def test_a_file_that_cannot_be_meant_changes_nothing(
     tmp_path: Path, watcher: User, old: str, new: str, says: str
 ) -> None:
     make_herald()
+    Connection.objects.create(slug="mail", kind="mail", operations=["mail.send"])
+    text = FILE.replace(old, new)
 
-    code, said = apply(tmp_path, FILE.replace(old, new))
+    code, said = apply(tmp_path, text.replace("recipients: [desk@goldseam.example]\n", "") if "mail." in new else text)
 
     assert code != 0
     assert says in said

@@ -31,7 +31,7 @@ from connectors.messages import THREAD, Message
 from connectors.rest import RestConnector, before_writing
 from connectors.transport import Reply
 
-SEND = Tell("mail.send", Message, "Send a mail")
+SEND = Tell("mail.send", Message, "Send a mail", addressed=True)
 
 
 class Mail(RestConnector):
