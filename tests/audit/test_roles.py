@@ -14,6 +14,7 @@ INSIDE = {
     "audit.head",
     "audit.slot",
     "config.idempotencykey",
+    "connectors.kepttext",
     "incidents.pace",
     "insights.usageday",
     "insights.usagemark",
