@@ -88,9 +88,9 @@ class Peer:
         reply = httpx.request(method, f"{self.address}/__aimock/{path}", headers=headers, **options)
         return reply.raise_for_status().json() if reply.content else None
 
-    def connection(self, service: str = "openai", *, key: str = SECRET) -> Connection:
+    def connection(self, service: str = "openai", *, key: str = SECRET, **more: str) -> Connection:
         root = f"{self.address}/v1" if service == "openai" else self.address
-        config = {"service": service, "base_url": root, "model": "small"}
+        config = {"service": service, "base_url": root, "model": "small", **more}
         return actions.create_connection("ai", "openai", actor="test", secrets={"api_key": key}, config=config)
 
     @property
@@ -250,3 +250,17 @@ def test_whatever_else_it_answers_the_built_in_choice_stands(peer: Peer, stateme
     assert (choice.playbook, choice.slots, choice.author) == ("correct-freight", {"amount": "84.00"}, chooser.BUILT_IN)
     assert choice.proposal["refused"]
     assert len(peer.asked) == 1
+
+
+@pytest.mark.parametrize(("service", "path"), [("openai", "/v1/responses"), ("azure_v1", "/openai/v1/responses")])
+def test_responses_ask_for_a_function_and_take_its_result_back(peer: Peer, service: str, path: str) -> None:
+    connection = peer.connection(service, interface="responses")
+
+    first = ask(connection, "Why: order 1 is held", tools=[TOOL], tool_choice="required").records[0].fields
+    assert first["tool_calls"] == [{"id": "call_7", "name": "get_order", "arguments": '{"order":"1"}'}]
+    assert (first["finish_reason"], first["usage"]["total_tokens"]) == ("tool_calls", 99)
+    result = {"role": "tool", "tool_call_id": first["tool_calls"][0]["id"], "content": '{"hold": "credit"}'}
+    again = ask(connection, "Why: order 1 is held", {"role": "assistant", "tool_calls": [CALLED]}, result, tools=[TOOL])
+
+    assert again.records[0].fields["content"] == "It is on credit hold."
+    assert [entry["path"] for entry in peer.asked] == [path, path]
