@@ -6,7 +6,6 @@ Prints one line of JSON.
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +13,8 @@ from statistics import median
 from typing import Any
 
 import django
+
+from tests.benchmarks.rivals import peak_mb
 
 CASE = "00000000-0000-0000-0000-000000000001"
 ACTOR = "system:bench"
@@ -94,20 +95,16 @@ def poll(port: int, rows: int) -> dict[str, object]:
     from connectors.models import Call, Connection, Delivery
 
     connection = _environment("news", port)
-    before, started, polls, peaks, found = _peak(), time.perf_counter(), 0, [0.0], 0
+    before, started, polls, peaks, found = peak_mb(), time.perf_counter(), 0, [0.0], 0
     while found < rows and polls < 100:
         polling.poll_one(Connection.objects.get(pk=connection.pk))
         polls += 1
-        peaks.append(_peak() - before)
+        peaks.append(peak_mb() - before)
         found = Delivery.objects.filter(connection=connection).count()
     seconds = time.perf_counter() - started
     asked = Call.objects.aggregate(all=Sum("requests"))["all"]
     sums = {"kept": found, "seconds": seconds, "polls": polls, "requests": asked}
     return {**sums, "memory": peaks[-1], "memory_first": peaks[1] if polls else 0.0}
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:

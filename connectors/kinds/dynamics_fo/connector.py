@@ -1,16 +1,31 @@
 """Dynamics 365 Finance & Operations: OData entities, bound actions, business events in."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator
 
+from audit.clock import db_now
 from connectors import credentials
 from connectors.answers import Explained
-from connectors.base import Arguments, Health, Inbound, NotFound, Read, Record, Sample, Unanswered, Write, Written
+from connectors.base import (
+    Arguments,
+    Health,
+    Inbound,
+    NotFound,
+    Read,
+    Record,
+    Sample,
+    Unanswered,
+    VersionConflict,
+    Write,
+    Written,
+)
 from connectors.credentials import Token
-from connectors.kinds.dynamics_fo import asking, events, odata, samples
+from connectors.kinds.dynamics_fo import asking, events, odata, reconciling, samples
+from connectors.kinds.dynamics_fo.effects import ORDER
 from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS, NAMESPACE
 from connectors.kinds.dynamics_fo.pages import PAGES
 from connectors.kinds.dynamics_fo.reads import QUERIES, READS
@@ -22,6 +37,11 @@ from connectors.transport import Reply
 
 MOST_PAGES = 50
 NO_ETAG = "*"
+
+
+# No release of a credit hold comes with F&O: an environment exposes an action of its own, or a custom service.
+Service = Annotated[str, StringConstraints(pattern=r"^(\w+/\w+/\w+)?$", max_length=300)]
+_SERVICE = "Group/Service/operation, such as CreditManagement/CreditHoldService/release; empty: the bound action."
 
 
 class DynamicsFOConfig(Arguments):
@@ -47,6 +67,26 @@ class DynamicsFOConfig(Arguments):
         description="Separated by commas; empty: those that its own reads know.",
     )
     front_end_url: FrontEnd = front_end()
+    reconcile: Annotated[str, StringConstraints(max_length=4000)] = Field(
+        default="",
+        title="Events to read back",
+        description="F&O gives events up after three tries. One a line, such as “SalesInvoicePostedBusinessEvent:"
+        " SalesInvoiceHeadersV2 by InvoiceDate, InvoiceId=InvoiceNumber”; asked for on every poll.",
+        json_schema_extra={"multiline": True},
+    )
+    release_hold_service: Service = Field(
+        default="", title="Custom service that releases a credit hold", description=_SERVICE
+    )
+    place_hold_service: Service = Field(
+        default="", title="Custom service that places a credit hold", description=_SERVICE
+    )
+
+    @field_validator("reconcile")
+    @classmethod
+    def readable(cls, value: str) -> str:
+        """Say which line cannot be read."""
+        reconciling.lines_of(value)
+        return value
 
     @field_validator("environment_url", "authority", "front_end_url")
     @classmethod
@@ -100,6 +140,8 @@ class DynamicsFO(RestConnector):
     def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
         """Send a bound action or a PATCH, with the effect key in a header and, for actions, as Reference."""
         sending = SENDINGS[operation.name]
+        if service := self._service(operation.name):
+            return self._serve(service, arguments, effect_key, version)
         with before_writing():
             address = self._address(sending, arguments)
         headers = {"If-Match": version or NO_ETAG}
@@ -117,6 +159,30 @@ class DynamicsFO(RestConnector):
         return Written(
             version=reply.headers.get("etag", ""), result=self._said(reply), request_id=self.trace.request_id
         )
+
+    def poll(self, since: datetime | None) -> list[Inbound]:
+        """Read back what events should have told; nothing where no event is named for it."""
+        lines = reconciling.lines_of(self.settings.reconcile)
+        return reconciling.told(lines, since, db_now(), self._pages) if lines else []
+
+    def _service(self, operation: str) -> str:
+        config = self.settings
+        return {"hold.release": config.release_hold_service, "hold.place": config.place_hold_service}.get(operation, "")
+
+    def _serve(self, service: str, arguments: Any, effect_key: str, version: str) -> Written:
+        """Run a custom service. It knows no etag: the version is read and held against the expected one before."""
+        with before_writing():
+            found = self.one(ORDER, {COMPANY: arguments.company, "SalesOrderNumber": arguments.order})
+        if found is None:
+            raise NotFound(f"{self.label} has no order {arguments.order} in {arguments.company}.", status=404)
+        if version not in ("", NO_ETAG, found.version):
+            raise VersionConflict(f"{ORDER} {found.key} was changed by someone.", status=412)
+        body = {"company": arguments.company, "salesOrderId": arguments.order}
+        body |= {"Reason": arguments.reason, "Reference": effect_key}
+        url = f"{self.settings.environment_url}/api/services/{service}"
+        reply = self.send("POST", url, json=body, effect_key=effect_key)
+        self.content(reply)
+        return Written(result={"service": service}, request_id=self.trace.request_id)
 
     # --- reading, also for what writes look at ----------------------------------------------------
     def look(self, name: str, **arguments: Any) -> list[Record]:
