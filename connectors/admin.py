@@ -17,11 +17,13 @@ from connectors import (
     actions,
     budgets,
     door_admin,  # noqa: F401 - shows its pages
+    gateway,
     health,
     inbound_admin,
     registry,
 )
-from connectors.base import Connector, Health
+from connectors.base import Connector, ConnectorError, Health
+from connectors.discovering import Discovers
 from connectors.door_models import Budget
 from connectors.forms import fieldsets_for, form_for
 from connectors.models import Call, Connection, EmergencyStop
@@ -57,6 +59,7 @@ class ConnectionAdmin(AuditedAdmin):
         """Draw how the connection fares above its form."""
         obj = kwargs.get("obj")
         context["gauge"] = health.gauges([obj])[0] if obj is not None else None
+        context["discovers"] = obj is not None and issubclass(self._kind(request, obj), Discovers)
         context["inbound"] = inbound_admin.desk(request, obj)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -137,8 +140,33 @@ class ConnectionAdmin(AuditedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the address of the button."""
-        test = path("<int:pk>/test/", self.admin_site.admin_view(require_POST(self.test_view)), name="connection-test")
-        return [test, *super().get_urls()]
+        wrap = self.admin_site.admin_view
+        test = path("<int:pk>/test/", wrap(require_POST(self.test_view)), name="connection-test")
+        discover = path("<int:pk>/discover/", wrap(require_POST(self.discover_view)), name="connection-discover")
+        return [test, discover, *super().get_urls()]
+
+    def discover_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask the system what it offers and show it beside what the connection may be asked."""
+        connection = self.get_object(request, str(pk))
+        if connection is None:
+            raise Http404
+        if not self.has_change_permission(request, connection):
+            raise PermissionDenied
+        try:
+            names = gateway.discover(connection, actor=request.user.get_username())
+        except ConnectorError as error:
+            self.message_user(request, f"{connection.slug} did not say what it offers: {error}", messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:connectors_connection_change", args=[pk]))
+        allowed = registry.queryable_of(connection)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"What {connection.label or connection.slug} offers",
+            "opts": self.model._meta,
+            "connection": connection,
+            "entities": [(name, name in allowed) for name in names],
+            "missing": sorted(allowed - set(names)),
+        }
+        return TemplateResponse(request, "admin/connectors/connection/discovered.html", context)
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Try one connection and show what was tried and what came back."""

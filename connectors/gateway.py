@@ -30,6 +30,7 @@ from connectors.base import (
     Written,
 )
 from connectors.comparison import same
+from connectors.discovering import Discovers
 from connectors.freely import FreeQuery
 from connectors.models import Call, Connection
 from connectors.payloads import storable_text
@@ -142,6 +143,17 @@ def check(connection: Connection, *, actor: str) -> Health:
 def _tried(connector: Connector) -> Health:
     health = connector.check()
     return replace(health, message=connector.redactor().text(health.message))
+
+
+def discover(connection: Connection, *, actor: str) -> list[str]:
+    """Ask a system which entities it offers. Raises ``ConnectorError``; ``Blocked`` where its kind cannot ask."""
+
+    def act(connector: Connector) -> list[str]:
+        if not isinstance(connector, Discovers):
+            raise Blocked(f"{connector.label} tells nothing of its entities.", code="operation")
+        return connector.entities()
+
+    return _recorded(calls.Use(connection, "discover", "check", actor), {}, act)[0]
 
 
 def poll(connection: Connection, since: datetime | None, *, actor: str) -> tuple[list[Inbound], dict[str, Any]]:

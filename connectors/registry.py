@@ -62,6 +62,15 @@ def operation_of(connection: Connection, name: str) -> Operation | None:
     return next((operation for operation in operations_of(connection) if operation.name == name), None)
 
 
+def queryable_of(connection: Connection) -> frozenset[str]:
+    """Return the entities that free queries may read; none where the connection's configuration is not usable."""
+    try:
+        kind = kind_of(connection)
+        return kind.queryable(kind.config.model_validate(connection.config))
+    except (Blocked, ValidationError):
+        return frozenset()
+
+
 def pages_of(connection: Connection) -> Pages | None:
     """Return what the kind knows of its front end, ``None`` where it declares nothing."""
     found = getattr(KINDS.get(connection.kind), "pages", None)

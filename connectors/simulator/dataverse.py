@@ -85,6 +85,10 @@ class Dataverse:
     # --- reading ---------------------------------------------------------------------------------
     def read(self, session: Session, request: Request, path: list[str]) -> Answer:
         """Answer a set, one row, or the far side of a relationship."""
+        if path == ["EntityDefinitions"]:
+            # Metadata beside the tables: which there are, by logical name and by set.
+            told = [{"LogicalName": table.name, "EntitySetName": table.set} for table in TABLES.values()]
+            return Answer(200, {"@odata.context": f"{self.root(request)}/$metadata#EntityDefinitions", "value": told})
         table, key = self.address(session, path[0])
         wishes = request.header("Prefer") or ""
         if key is None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connectors import credentials
+from connectors import credentials, discovering
 from connectors.answers import Explained
 from connectors.base import (
     Blocked,
@@ -66,6 +66,13 @@ class Dataverse(RestConnector):
         rows = webapi.rows_of(self.content(reply), self.label)
         seen = f"one {table.name} was read" if rows else f"signed in, but this user sees no {table.name}"
         return Health(ok=True, tried=tuple(tried), message=f"Connected; {seen}.")
+
+    def entities(self) -> list[str]:
+        """Ask for the environment's tables, by their logical names."""
+        url = f"{self.root}/EntityDefinitions"
+        reply = self.send("GET", url, params={"$select": "LogicalName"}, headers=UNCACHED)
+        rows = webapi.rows_of(self.content(reply), self.label)
+        return discovering.names([row.get("LogicalName") for row in rows])
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut a webhook's execution context into what it tells."""

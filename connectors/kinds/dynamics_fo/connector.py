@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, field_validator
 
 from audit.clock import db_now
-from connectors import credentials
+from connectors import credentials, discovering
 from connectors.answers import Explained
 from connectors.base import (
     Arguments,
@@ -121,6 +121,10 @@ class DynamicsFO(RestConnector):
         rows = self._page(url, {"cross-company": "true", "$top": "1"})["value"]
         seen = "one customer was read" if rows else "signed in, but no customer is visible to this user"
         return Health(ok=True, tried=tuple(tried), message=f"Connected; {seen}.")
+
+    def entities(self) -> list[str]:
+        """Ask for the environment's service document."""
+        return discovering.sets_of(self.content(self.send("GET", f"{self.settings.environment_url}/data")))
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut business events out of their envelopes."""

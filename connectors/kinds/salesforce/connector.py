@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from connectors import addresses, credentials
+from connectors import addresses, credentials, discovering
 from connectors.answers import Explained
 from connectors.base import (
     Blocked,
@@ -59,6 +59,12 @@ class Salesforce(RestConnector):
         self.send("GET", url)
         tried = (f"POST {self.settings.login_url}/services/oauth2/token", f"GET {url}")
         return Health(ok=True, tried=tried, message="Connected.")
+
+    def entities(self) -> list[str]:
+        """Ask for the org's objects."""
+        told = self.content(self.send("GET", self._url("sobjects")))
+        rows = told.get("sobjects") if isinstance(told, dict) else None
+        return discovering.names([row.get("name") for row in rows if isinstance(row, dict)] if rows else rows)
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut an outbound message, or events relayed as JSON, into records; a gap asks for a poll."""

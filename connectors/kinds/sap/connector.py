@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from connectors import discovering
 from connectors.base import Blocked, Health, Inbound, NotFound, Read, Record, Sample, Unanswered, Write, Written
 from connectors.kinds.sap import asking, events, journal, odata, polling, rfc, samples, sending
 from connectors.kinds.sap.client import SapClient
@@ -41,6 +42,15 @@ class Sap(SapClient):
         tried = [f"GET {url}"]
         self.send("GET", url)
         return Health(ok=True, tried=tuple(tried), message=f"Connected; the service {service.name} answers.")
+
+    def entities(self) -> list[str]:
+        """Ask each service that was named for its service document."""
+        found: list[str] = []
+        for service in self.settings.known_services().values():
+            params = None if service.v4 else {"$format": "json"}
+            reply = self.send("GET", self.root_of(service) + "/", params=params)
+            found += [f"{service.name}/{name}" for name in discovering.sets_of(self.content(reply))]
+        return discovering.names(found)
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
         """Cut IDocs or CloudEvents into what they tell."""
