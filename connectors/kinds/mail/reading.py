@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.message import EmailMessage, Message
-from email.policy import EmailPolicy
+from email.policy import EmailPolicy, default
+from functools import lru_cache
 from typing import Any
 
 from connectors.kinds.mail import judging
@@ -43,6 +44,12 @@ BROKEN = (
 _CUT = re.compile(rb"\r?\n\r?\n")
 
 
+@lru_cache(maxsize=16)
+def _parsed(name: str, value: str) -> Any:
+    """Read a header once: what reads a mail asks a dozen times for its content type, and reading one can take long."""
+    return default.header_fetch_parse(name, value)
+
+
 class _Bounded(EmailPolicy):
     """The default policy; a header that goes on and on is cut before anything looks into it."""
 
@@ -52,7 +59,7 @@ class _Bounded(EmailPolicy):
 
     def header_fetch_parse(self, name: str, value: str) -> Any:
         try:
-            return super().header_fetch_parse(name, value)
+            return _parsed(name, value)
         except BROKEN:
             # A header that cannot be read stays as it is: the rest of the mail says enough.
             return _unfolded(value)
