@@ -147,11 +147,7 @@ class ConnectionAdmin(AuditedAdmin):
 
     def discover_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask the system what it offers and show it beside what the connection may be asked."""
-        connection = self.get_object(request, str(pk))
-        if connection is None:
-            raise Http404
-        if not self.has_change_permission(request, connection):
-            raise PermissionDenied
+        connection = self._changeable(request, pk)
         try:
             names = gateway.discover(connection, actor=request.user.get_username())
         except ConnectorError as error:
@@ -170,13 +166,17 @@ class ConnectionAdmin(AuditedAdmin):
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Try one connection and show what was tried and what came back."""
-        connection = self.get_object(request, str(pk))
+        self._test(request, self._changeable(request, pk))
+        return HttpResponseRedirect(reverse("admin:connectors_connection_change", args=[pk]))
+
+    def _changeable(self, request: HttpRequest, pk: int) -> Connection:
+        """Return the connection, or answer 404 or 403 where there is none or it is not the caller's to change."""
+        connection: Connection | None = self.get_object(request, str(pk))
         if connection is None:
             raise Http404
         if not self.has_change_permission(request, connection):
             raise PermissionDenied
-        self._test(request, connection)
-        return HttpResponseRedirect(reverse("admin:connectors_connection_change", args=[pk]))
+        return connection
 
     @admin.action(description="Test connection", permissions=["change"])
     def test_now(self, request: HttpRequest, queryset: Any) -> None:

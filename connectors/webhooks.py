@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from audit.clock import db_now
 from audit.errors import Refusal
 from connectors import bookmarks, registry
-from connectors.base import Blocked, HookAnswer, Inbound, Refused, Unauthorized
+from connectors.base import Blocked, Connector, HookAnswer, Inbound, Refused, Unauthorized
 from connectors.models import Connection, Delivery
 from connectors.signals import deliveries_arrived
 
@@ -182,6 +182,10 @@ def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> 
 
 def answer(connection: Connection, body: bytes, headers: Mapping[str, str]) -> HookAnswer | None:
     """Return what the sender wants to hear of a delivery that was kept; ``None``: how many things were new."""
+    kind = registry.KINDS.get(connection.kind, Connector)
+    if kind.answer is Connector.answer:
+        # Most senders want nothing more: no connector is made a second time for them.
+        return None
     return registry.connector_for(connection, secrets={}).answer(body, headers)
 
 

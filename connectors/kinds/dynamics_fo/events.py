@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from audit.proofs import canonical
-from audit.strictjson import BadJson, loads
 from connectors.base import Inbound, Refused
+from connectors.batches import events_of
 
-LARGEST_BATCH = 1000
 _DATE = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
 _EMPTY_MS = -2208988800000  # 1900-01-01: no value
 _EMPTY_DAY = "1900-01-01"
@@ -18,16 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def inbound(body: bytes) -> list[Inbound]:
     """Cut a webhook's body into events. Raises ``Refused`` (400) where one of them is no business event."""
-    try:
-        value = loads(body)
-    except BadJson as bad:
-        raise Refused(str(bad), status=400, code="malformed") from None
-    events = value if isinstance(value, list) else [value]
-    if not events:
-        raise Refused("The array holds no event.", status=400, code="empty")
-    if len(events) > LARGEST_BATCH:
-        raise Refused(f"At most {LARGEST_BATCH} events at once.", status=413, code="too_many")
-    return [_event(event, number) for number, event in enumerate(events)]
+    return [_event(event, number) for number, event in enumerate(events_of(body))]
 
 
 def _event(event: Any, number: int) -> Inbound:

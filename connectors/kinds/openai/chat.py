@@ -23,9 +23,7 @@ def request(arguments: ChatArguments, config: OpenAIConfig) -> dict[str, Any]:
         body["tools"] = [tool.model_dump(exclude_none=True) for tool in arguments.tools]
         body["tool_choice"] = arguments.tool_choice
     if arguments.answer is not None:
-        shape = arguments.answer
-        schema = {"name": shape.name, "schema": shape.json_schema, "strict": shape.strict}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": arguments.answer.asked()}
     return body
 
 

@@ -50,6 +50,10 @@ class Structure(Arguments):
     json_schema: dict[str, JsonValue]
     strict: bool = True
 
+    def asked(self) -> dict[str, Any]:
+        """Return it as both interfaces write it; they only put it into different places."""
+        return {"name": self.name, "schema": self.json_schema, "strict": self.strict}
+
     @field_validator("json_schema")
     @classmethod
     def sound(cls, value: dict[str, Any]) -> dict[str, Any]:

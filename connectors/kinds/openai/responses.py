@@ -31,9 +31,7 @@ def request(arguments: ChatArguments, config: OpenAIConfig) -> dict[str, Any]:
         body["tools"] = [{"type": "function", "strict": False, **function} for function in flat]
         body["tool_choice"] = _choice(arguments.tool_choice)
     if arguments.answer is not None:
-        shape = arguments.answer
-        schema = {"name": shape.name, "schema": shape.json_schema, "strict": shape.strict}
-        body["text"] = {"format": {"type": "json_schema", **schema}}
+        body["text"] = {"format": {"type": "json_schema", **arguments.answer.asked()}}
     return body
 
 

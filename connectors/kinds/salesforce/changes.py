@@ -6,14 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from audit.proofs import canonical
-from audit.strictjson import BadJson, loads
 from connectors.base import Inbound, Refused
+from connectors.batches import events_of
 from connectors.bookmarks import WANTED
 from connectors.kinds.salesforce import soql, told
 from connectors.kinds.salesforce.arguments import full_id
 from connectors.kinds.salesforce.settings import SalesforceConfig
 
-LARGEST_BATCH = 1000
 MOST_RECORDS = 5000
 HEADER = "ChangeEventHeader"
 OVERFLOW = "GAP_OVERFLOW"
@@ -33,17 +32,8 @@ def inbound(body: bytes, settings: SalesforceConfig) -> list[Inbound]:
 
     Changes that carry our own name in their origin are left out: they would tell us what we did.
     """
-    try:
-        value = loads(body)
-    except BadJson as bad:
-        raise Refused(str(bad), status=400, code="malformed") from None
-    events = value if isinstance(value, list) else [value]
-    if not events:
-        raise Refused("The array holds no event.", status=400, code="empty")
-    if len(events) > LARGEST_BATCH:
-        raise Refused(f"At most {LARGEST_BATCH} events at once.", status=413, code="too_many")
     found: list[Inbound] = []
-    for number, event in enumerate(events, 1):
+    for number, event in enumerate(events_of(body), 1):
         found += _event(event, f"Event {number}", settings)
         if len(found) > MOST_RECORDS:
             raise Refused(f"At most {MOST_RECORDS} records at once.", status=413, code="too_many")

@@ -10,30 +10,26 @@ from connectors import chats, secretaddress
 from connectors.answers import Explained, raise_for
 from connectors.base import (
     Blocked,
-    Connector,
     Health,
     HookAnswer,
     Inbound,
     Operation,
-    Read,
-    Record,
-    Refused,
     Sample,
     Tell,
     Unanswered,
-    Write,
     Written,
 )
 from connectors.kinds.slack import events, posting
 from connectors.kinds.slack.settings import SlackConfig, Way
 from connectors.messages import THREAD, Message
 from connectors.redaction import Redactor
+from connectors.tellers import Teller
 from connectors.transport import NotJson, Reply
 
 _CODE = re.compile(r"[a-z0-9_]{1,80}\Z")
 
 
-class Slack(Connector):
+class Slack(Teller):
     """What people write to the app or in its channels, and messages whose buttons lead to the console's own pages."""
 
     slug = "slack"
@@ -88,14 +84,6 @@ class Slack(Connector):
         found = self._api(url, {}, wrote=False)
         names = " in ".join(str(found[name])[:80] for name in ("user", "team") if isinstance(found.get(name), str))
         return Health(True, (f"POST {url}",), f"Connected as {names}." if names else "Connected.")
-
-    def read(self, operation: Read, arguments: Any) -> list[Record]:
-        """Refuse: nothing is read from Slack."""
-        raise Refused(f"{self.label} holds no records.")
-
-    def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
-        """Refuse: nothing is changed in Slack."""
-        raise Refused(f"{self.label} holds no records.")
 
     def logged(self, operation: Operation, arguments: Any) -> dict[str, Any]:
         """Keep which message it was, not what it said of a record."""

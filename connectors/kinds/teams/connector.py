@@ -11,26 +11,23 @@ from audit.clock import db_now
 from connectors import secretaddress
 from connectors.answers import Explained, raise_for, retry_after
 from connectors.base import (
-    Connector,
     ConnectorError,
     Health,
     HookAnswer,
     Inbound,
     Operation,
     RateLimited,
-    Read,
-    Record,
     Refused,
     Sample,
     Tell,
     Unanswered,
-    Write,
     Written,
 )
 from connectors.kinds.teams import activities, cards
 from connectors.kinds.teams.settings import TeamsConfig
 from connectors.messages import Message
 from connectors.redaction import Redactor
+from connectors.tellers import Teller
 from connectors.transport import Reply
 
 # What a connector of the older sort says in the body of a 200 where the message did not get through.
@@ -38,7 +35,7 @@ _FAILED = re.compile(r"webhook message delivery failed|HTTP error \d{3}", re.IGN
 _STATUS = re.compile(r"HTTP error (\d{3})", re.IGNORECASE)
 
 
-class Teams(Connector):
+class Teams(Teller):
     """What people write to the outgoing webhook, and cards whose buttons lead to the console's own pages."""
 
     slug = "teams"
@@ -87,14 +84,6 @@ class Teams(Connector):
         secretaddress.reachable(self._workflow())
         tried = (f"the address of {self.settings.workflow_host}",)
         return Health(True, tried, "The host is there; whether the workflow takes cards shows when one is posted.")
-
-    def read(self, operation: Read, arguments: Any) -> list[Record]:
-        """Refuse: nothing is read from Teams."""
-        raise Refused(f"{self.label} holds no records.")
-
-    def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
-        """Refuse: nothing is changed in Teams."""
-        raise Refused(f"{self.label} holds no records.")
 
     def logged(self, operation: Operation, arguments: Any) -> dict[str, Any]:
         """Keep which message it was, not what it said of a record."""
