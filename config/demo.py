@@ -17,9 +17,23 @@ from django.core.management import call_command
 
 from audit import people, tokens
 from audit.models import ApiToken
+from connectors.simulator.maildesk import free_ports
+from connectors.simulator.receiver import signing_secret
 from playbooks.manifests import installer
 
-PACKS = ("o2c", "p2p", "crosswise", "demo", "demo_crosswise", "demo_trial")
+PACKS = (
+    "o2c",
+    "p2p",
+    "crosswise",
+    "reorder",
+    "finance",
+    "reports",
+    "demo",
+    "demo_crosswise",
+    "demo_channels",
+    "demo_trial",
+)
+SIMULATOR_SECRET = "simulator"  # noqa: S105 - the simulator's own default, not a secret
 # Nothing was mended yet, and two processes start at once: here that is meant, and the ledger keeps why.
 BREADTH = "The demonstration shows order to cash and purchase to pay side by side, against a simulated enterprise."
 
@@ -49,15 +63,20 @@ def prepare(simulator_url: str) -> Access:
     password = kept("demo_password", secrets.token_urlsafe(9))
     hook_secret = kept("demo_hook_secret", secrets.token_urlsafe(24))
     host = simulator_url.removeprefix("http://")
+    imap, smtp = _mail_ports()
     os.environ.update(
         GOLDSEAM_SIMULATOR_URL=simulator_url,
-        GOLDSEAM_SIMULATOR_SECRET="simulator",  # noqa: S106 - the simulator's own default, not a secret
+        GOLDSEAM_SIMULATOR_IMAP=str(imap),
+        GOLDSEAM_SIMULATOR_SMTP=str(smtp),
+        GOLDSEAM_SIMULATOR_SECRET=SIMULATOR_SECRET,
+        GOLDSEAM_SIGNING_SECRET=signing_secret(SIMULATOR_SECRET),
         GOLDSEAM_HOOK_SECRET=hook_secret,
         GOLDSEAM_DEMO_PASSWORD=password,
     )
-    # The simulator is the one private address that the demo may call.
-    if host not in settings.OUTBOUND_ALLOW:
-        settings.OUTBOUND_ALLOW.append(host)
+    # The simulator has the only private addresses that the demo may call.
+    for address in (host, f"127.0.0.1:{imap}", f"127.0.0.1:{smtp}"):
+        if address not in settings.OUTBOUND_ALLOW:
+            settings.OUTBOUND_ALLOW.append(address)
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0, interactive=False)
     _administrator(password)
@@ -65,14 +84,32 @@ def prepare(simulator_url: str) -> Access:
     return Access(password, _token("admin", "demo"), _token("integrator", "stream"), hook_secret)
 
 
+def _mail_ports() -> tuple[int, int]:
+    """Return the ports of the simulator's mailbox, the same at each start while they are free."""
+    note: Path = settings.DATA_DIR / "demo_mail_ports"
+    imap, smtp = free_ports([int(word) for word in note.read_text().split()] if note.exists() else [])
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(f"{imap} {smtp}")
+    return imap, smtp
+
+
 def _install_packs() -> None:
-    """Install the shipped packs where they are new: what a person has changed since must outlive a restart."""
+    """Install the shipped packs where they are new: what a person has changed since must outlive a restart.
+
+    Where the simulator is at another address than last time, the connections alone are brought in line.
+    """
     files = [file for pack in PACKS for file in installer.pack_files(pack)]
     shipped = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     note: Path = settings.DATA_DIR / "demo_packs"
+    where: Path = settings.DATA_DIR / "demo_addresses"
+    addresses = " ".join(os.environ[f"GOLDSEAM_SIMULATOR_{name}"] for name in ("URL", "IMAP", "SMTP"))
+    quiet = {"stdout": io.StringIO(), "stderr": io.StringIO()}
     if not note.exists() or note.read_text() != shipped:
-        call_command("apply", pack=list(PACKS), confirm_breadth=BREADTH, stdout=io.StringIO(), stderr=io.StringIO())
+        call_command("apply", pack=list(PACKS), confirm_breadth=BREADTH, **quiet)
         note.write_text(shipped)
+    elif not where.exists() or where.read_text() != addresses:
+        call_command("apply", *[str(file) for file in files if file.name == "connections.yaml"], **quiet)
+    where.write_text(addresses)
 
 
 def start_simulator(port: int, access: Access, target: str) -> "subprocess.Popen[bytes]":
@@ -81,7 +118,9 @@ def start_simulator(port: int, access: Access, target: str) -> "subprocess.Popen
         *(sys.executable, "-m", "connectors.simulator", "--port", str(port)),
         *("--data", str(settings.DATA_DIR / "simulator"), "--secret", os.environ["GOLDSEAM_SIMULATOR_SECRET"]),
         *("--target", target, "--hook-secret", access.hook_secret, "--token", access.stream_token),
-        *("--tell", "dv", "sap", "--stream", os.environ.get("DEMO_STREAM", "320")),
+        *("--tell", "dv", "sap", "idoc=sap", "sf=crm", "slack"),
+        *("--mail", os.environ["GOLDSEAM_SIMULATOR_IMAP"], os.environ["GOLDSEAM_SIMULATOR_SMTP"]),
+        *("--stream", os.environ.get("DEMO_STREAM", "320")),
         *("--stream-seconds", os.environ.get("DEMO_STREAM_SECONDS", "110")),
     ]
     return subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module

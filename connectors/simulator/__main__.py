@@ -10,7 +10,7 @@ import threading
 
 from .server import serve
 from .stream import SECONDS, SIGNALS
-from .telling import Teller
+from .telling import TELLERS, Teller
 from .traffic import Target, Traffic
 
 SECRETS = {"--secret", "--hook-secret", "--token"}
@@ -20,6 +20,18 @@ def bound(argv: list[str]) -> list[str]:
     """Tie a secret to its option: one that starts with a dash would pass for an option itself."""
     words = iter(argv)
     return [f"{word}={next(words, '')}" if word in SECRETS else word for word in words]
+
+
+def told(text: str) -> str:
+    """Check one word of ``--tell``. Raises ``argparse.ArgumentTypeError`` where no system of that name tells."""
+    if text.partition("=")[0] not in TELLERS:
+        raise argparse.ArgumentTypeError(f"nothing tells of {text}; known are {', '.join(TELLERS)}")
+    return text
+
+
+def hooks(words: list[str]) -> dict[str, str]:
+    """Read which connection of the console each system tells."""
+    return {name: hook or name for name, _, hook in (word.partition("=") for word in words)}
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,7 +48,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--token", default="", help="API token for the integrators' CloudEvents")
     parser.add_argument("--stream", type=int, default=SIGNALS, help="least number of signals (0: no stream)")
     parser.add_argument(
-        "--tell", nargs="*", choices=("dv", "sap"), default=[], help="systems that tell the hook of their name"
+        "--tell", nargs="*", type=told, default=[], metavar="SYSTEM[=HOOK]",
+        help=f"which systems tell the console, by the hook of their name or another one: {', '.join(TELLERS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mail", nargs=2, type=int, metavar=("IMAP", "SMTP"), help="serve mail on these ports (0: any free one)"
     )
     parser.add_argument("--stream-seconds", type=float, default=SECONDS, help="how long the stream takes")
     return parser.parse_args(bound(sys.argv[1:] if argv is None else argv))
@@ -51,10 +67,17 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: ended.set())
     try:
         simulator = serve(
-            options.data, options.port, options.seed, options.business, host=options.host, secret=options.secret
+            options.data,
+            options.port,
+            options.seed,
+            options.business,
+            host=options.host,
+            secret=options.secret,
+            mail=tuple(options.mail) if options.mail else None,
         )
     except OSError as error:
-        print(f"simulator: cannot serve on {options.host}:{options.port}: {error}", file=sys.stderr)
+        wanted = f"{options.host}:{options.port}" + (f", mail on {options.mail}" if options.mail else "")
+        print(f"simulator: cannot serve on {wanted}: {error}", file=sys.stderr)
         return 1
     traffic = None
     if options.target and options.hook_secret and options.token:
@@ -64,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     teller = None
     if options.target and options.hook_secret and options.tell:
         target = Target(options.target, options.hook_secret, options.token)
-        teller = Teller(simulator.store, target, {name: name for name in options.tell})
+        teller = Teller(simulator.store, target, hooks(options.tell))
         teller.start()
     print(f"simulator {simulator.url}", flush=True)
     ended.wait()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 
-from . import dv_tables, invoicing, payables, planting, sap_tables, sobjects
+from . import dv_tables, invoicing, ledger_scenes, money_scenes, payables, planting, sap_business, sobjects
 from .catalogue import (
     BASE_RATES,
     CARRIER_FACTOR,
@@ -85,6 +86,9 @@ class World:
         self.stock: dict[tuple[str, str, str], Fields] = {}
         self.planted: list[Planted] = []
         self.payables: list[Planted] = []
+        self.postings: list[Planted] = []
+        # What stands in SAP alone, by entity set.
+        self.sap_rows: defaultdict[str, list[Fields]] = defaultdict(list)
         self.taken: set[str] = set()
         self.numbers: dict[str, int] = {}
 
@@ -231,6 +235,7 @@ def _write_order(world: World, order: Order, number: str) -> None:
         company,
         SalesOrderNumber=number,
         OrderingCustomerAccountNumber=customer.account,
+        InvoiceCustomerAccountNumber=customer.account,
         CustomersOrderReference=f"PO-{draw.randint(10000, 99999)}",
         SalesOrderStatus="Invoiced" if order.invoiced else "Backorder",
         SalesOrderProcessingStatus="Invoiced" if order.invoiced else "Confirmed",
@@ -313,6 +318,8 @@ def build(seed: int, today: date) -> World:
     planting.finish_credit_holds(world)
     invoicing.balance(world)
     payables.plant(world, seed)
+    ledger_scenes.plant(world, seed)
+    money_scenes.plant(world, seed)
     return world
 
 
@@ -345,11 +352,15 @@ def plant(session: Session, seed: int, business: str) -> None:
             "AccountNumber": customer.account,
             "Region__c": customer.region,
         }
-        sobjects.create(session, sobjects.SOBJECTS["Account"], account, kind=None)
+        owner = sobjects.create(session, sobjects.SOBJECTS["Account"], account, kind=None).key
+        for order in world.orders:
+            if order.customer is customer:
+                sold = {"OrderReferenceNumber": order.number, "AccountId": owner, "Status": "Activated"}
+                sobjects.create(session, sobjects.SOBJECTS["Order"], sold, kind=None)
     dv_tables.plant_business(
         session, [_crm_account(one) for one in world.customers], [_crm_order(one) for one in world.orders]
     )
-    sap_tables.plant_business(session, world)
+    sap_business.plant_business(session, world)
 
 
 def _crm_account(customer: Customer) -> Fields:

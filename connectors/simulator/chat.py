@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from .messages import Answer, Exchange, Refusal
-from .store import Fields, Store
+from .store import PERSON, Fields, Session, Store
 
 MOST_BLOCKS, LONGEST_TEXT, LARGEST_CARD = 50, 3000, 28 * 1024
 # A channel and what it answers; every other channel takes messages.
@@ -25,6 +25,24 @@ CHANNELS = {
     "CBROKEN00": "internal_error",
 }
 TEAM = {"team": "Contoso", "team_id": "T0000SIM1", "user": "goldseam", "user_id": "U0000SIM1", "bot_id": "B0000SIM1"}
+
+
+def say(session: Session, wish: Fields) -> str:
+    """Let a person write in a channel: ``channel``, ``user``, ``text``, ``thread_ts`` for an answer. Returns its time.
+
+    Raises ``Refusal`` where one of them is missing or is no text.
+    """
+    unknown = set(wish) - {"channel", "user", "text", "thread_ts"}
+    if unknown or not all(isinstance(wish.get(name), str) and wish[name] for name in ("channel", "user", "text")):
+        raise Refusal(400, "Send 'channel', 'user' and 'text', and 'thread_ts' for an answer.")
+    ts = _ts(session)
+    session.put(Slack.name, "message", f"{wish['channel']}/{ts}", {**wish, "ts": ts}, kind=PERSON)
+    return ts
+
+
+def _ts(session: Session) -> str:
+    """Draw the time by which a message is known in its channel."""
+    return f"{int(time.time())}.{session.next_number('slack', 1):06d}"
 
 
 class Slack:
@@ -86,8 +104,7 @@ class Slack:
 
     def _keep(self, exchange: Exchange, channel: str, body: Fields) -> str:
         with exchange.writing() as session:
-            number = session.next_number("slack", 1)
-            ts = f"{int(time.time())}.{number:06d}"
+            ts = _ts(session)
             session.effect_key = _key_of(body) or session.effect_key
             session.put(self.name, "message", f"{channel}/{ts}", {**body, "channel": channel, "ts": ts}, kind="create")
         return ts

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
-from . import dv_changes, dv_tables, faults, sap_desk, sap_tables, sf_outbound, sobjects, tokens
+from . import chat, dv_changes, dv_tables, faults, ledger, letters, sap_desk, sap_tables, sf_outbound, sobjects, tokens
 from .entities import COMPANY, ENTITY_SETS, Kind
 from .messages import Answer, Refusal, Request
-from .store import PERSON, Fields, Record, Session, Store, parsed
-
-EFFECTS = ("n", "time", "system", "entity", "kind", "before", "after", "effect_key")
-REQUESTS = ("n", "arrival", "system", "method", "path", "effect_key", "fault", "committed", "status", "retry_after")
+from .store import PERSON, Fields, Record, Session, Store
 
 
 class Control:
@@ -21,9 +19,10 @@ class Control:
     def __init__(self, store: Store, plant: Callable[[Session, int, str], None]) -> None:
         self.store = store
         self.plant = plant
+        self.mail: dict[str, str] | None = None  # where mail is read and sent, host:port each
         self.routes: dict[tuple[str, str], Callable[[Request], Answer]] = {
-            ("GET", "ledger/effects"): self.effects,
-            ("GET", "ledger/requests"): self.requests,
+            ("GET", "ledger"): self.ledger,
+            **{("GET", f"ledger/{name}"): self.listed for name in ledger.LISTS},
             ("GET", "control/health"): self.health,
             ("GET", "control/faults"): self.list_faults,
             ("POST", "control/faults"): self.add_fault,
@@ -37,6 +36,8 @@ class Control:
             ("GET", "control/stream"): self.stream,
             ("POST", "control/deltatokens/expire"): self.expire_delta_tokens,
             ("POST", "control/sap"): lambda request: Answer(200, sap_desk.wish(self.store, request.json())),
+            ("POST", "control/mail"): self.write_mail,
+            ("POST", "control/chat"): self.write_chat,
             ("POST", "control/outbound"): lambda request: Answer(200, sf_outbound.tell(self.store, request.json())),
         }
 
@@ -51,38 +52,35 @@ class Control:
         """Draw a refusal."""
         return Answer(refusal.status, {"error": refusal.message})
 
-    def _rows(self, request: Request, table: str, names: tuple[str, ...]) -> list[Fields]:
-        query = request.query
-        if not all(query.get(name, "0").isdecimal() and len(query.get(name, "0")) < 19 for name in ("since", "limit")):
-            raise Refusal(400, "'since' and 'limit' must be whole numbers.")
-        since, limit = int(query.get("since", 0)), int(query.get("limit", 2**31))
+    def ledger(self, request: Request) -> Answer:
+        """Say what the ledger holds and what its fields mean."""
         with self.store.read() as session:
-            rows = session.connection.execute(
-                f"SELECT {', '.join(names)} FROM {table} WHERE n>? ORDER BY n LIMIT ?", (since, limit)
-            ).fetchall()
-        return [dict(zip(names, row, strict=True)) for row in rows]
+            return Answer(200, ledger.overview(session))
 
-    def effects(self, request: Request) -> Answer:
-        """List every committed change, oldest first; `?since=n` leaves out what came up to n."""
-        rows = self._rows(request, "effects", EFFECTS)
-        for row in rows:
-            row["before"] = parsed(row["before"]) if row["before"] else None
-            row["after"] = parsed(row["after"]) if row["after"] else None
-        return Answer(200, rows)
+    def listed(self, request: Request) -> Answer:
+        """List effects, requests or what was sent, oldest first; `?since=n` leaves out what came up to n."""
+        with self.store.read() as session:
+            return Answer(200, ledger.rows(session, request.segments[1], request.query))
 
-    def requests(self, request: Request) -> Answer:
-        """List every request to a system; status null means that no answer was sent (yet)."""
-        rows = self._rows(request, "requests", REQUESTS)
-        for row in rows:
-            row["committed"] = bool(row["committed"])
-        return Answer(200, rows)
+    def write_mail(self, request: Request) -> Answer:
+        """Let somebody write a mail to the mailbox."""
+        raw = letters.written(request.json(), at=datetime.now(UTC))
+        with self.store.write() as session:
+            return Answer(201, {"folder": letters.FOLDERS[0], "uid": letters.deliver(session, raw)})
+
+    def write_chat(self, request: Request) -> Answer:
+        """Let somebody write in a channel of Slack."""
+        wish = request.json()
+        with self.store.write() as session:
+            return Answer(201, {"ts": chat.say(session, wish)})
 
     def health(self, request: Request) -> Answer:
         """Say that the simulator lives, and how much it holds."""
         with self.store.read() as session:
             count = session.connection.execute("SELECT count(*) FROM records WHERE json IS NOT NULL").fetchone()[0]
             seed, business = session.meta("seed"), session.meta("business")
-        return Answer(200, {"status": "ok", "records": count, "seed": int(seed), "business": business})
+        found = {"status": "ok", "records": count, "seed": int(seed), "business": business}
+        return Answer(200, found | ({"mail": self.mail} if self.mail else {}))
 
     def list_faults(self, request: Request) -> Answer:
         """List the fault rules."""

@@ -1,4 +1,8 @@
-"""FetchXML as Dataverse reads it: conditions, joined tables, an order, pages with a cookie that is encoded twice."""
+"""FetchXML as Dataverse reads it: conditions, joined tables, an order, pages with a cookie that is encoded twice.
+
+Facts (wire: dataverse 3, and Microsoft's FetchXML reference): at most 5,000 rows a page; the paging cookie comes
+encoded twice and goes back once encoded.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Queries as Dataverse reads them: `$filter`, `$select`, `$orderby`, `$expand`, and how a row is drawn."""
+"""Queries as Dataverse reads them: `$filter`, `$select`, `$orderby`, `$expand`, and how a row is drawn.
+
+Facts (wire: dataverse 3): ``$select $filter $orderby $top $expand $count``; the page size is asked for by ``Prefer:
+odata.maxpagesize``, at most 5,000; ``@odata.nextLink`` is followed unchanged.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Dataverse's tables in the simulated environment: columns, choices, lookups, keys, and rows with their versions."""
+"""Dataverse's tables in the simulated environment: columns, choices, lookups, keys, and rows with their versions.
+
+Facts (wire: dataverse 2): a PATCH is an upsert; an etag is the row's version; a lookup is read as ``_name_value``;
+alternate keys are those that were declared; duplicates are known by a code, not by a status.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +86,7 @@ def _table(name: str, plural: str, key: str, *columns: Column, keys: tuple[str, 
 
 
 STATES = {0: "Active", 1: "Inactive"}
+CASES = 3  # that customers of the planted business have open about an order
 SHIPPING = {1: "Economy", 2: "Ground", 3: "Express"}
 # The ERP's delivery modes, as choices are numbered here.
 METHODS = {label.upper(): number for number, label in SHIPPING.items()}
@@ -132,6 +137,16 @@ TABLES: dict[str, Table] = {
             Column("new_ordernumber"),
         ),
         _table(
+            "annotation",
+            "annotations",
+            "annotationid",
+            Column("subject"),
+            Column("notetext"),
+            Column("objectid", "lookup", targets={"objectid_incident": "incident", "objectid_account": "account"}),
+            Column("createdby", "lookup", targets={"createdby": "systemuser"}),
+        ),
+        _table("systemuser", "systemusers", "systemuserid", Column("fullname")),
+        _table(
             "task",
             "tasks",
             "activityid",
@@ -148,6 +163,9 @@ SETS = {table.set: table for table in TABLES.values()}
 def id_of(table: str, name: str) -> str:
     """Make the id of a planted row: the same in every process for the same number."""
     return str(uuid.uuid5(NAMESPACE, f"{table}:{name}"))
+
+
+RUN_AS, SERVICE_DESK = id_of("systemuser", "goldseam"), id_of("systemuser", "service desk")
 
 
 def table_named(name: str) -> Table:
@@ -172,6 +190,11 @@ def put(session: Session, table: Table, key: str, fields: Fields, *, kind: str |
     version = session.next_number("dv row version", FIRST_VERSION)
     whole = {**blank(table), **fields, table.id: key, "modifiedon": now, "versionnumber": version}
     whole["createdon"] = whole["createdon"] or now
+    if "createdby" in table.columns and not whole["_createdby_value"]:
+        # What did not come by the API people wrote.
+        whole |= {"_createdby_value": RUN_AS if kind == "create" else SERVICE_DESK, "_createdby_value@": "systemuser"}
+    if table.name == "incident" and not whole["ticketnumber"]:
+        whole["ticketnumber"] = f"CAS-{session.next_number('dv cases', 1001):05d}"
     return session.put(SYSTEM, table.name, key, whole, kind=kind)
 
 
@@ -240,7 +263,7 @@ def plant(session: Session, name: str, fields: Fields) -> Record:
     strange = [given for given in fields if given not in known]
     if strange:
         raise refused(f"Could not find a property named '{strange[0]}' on '{table.name}'.")
-    lookups = {c.shown: next(iter(c.targets.values())) for c in table.columns.values() if c.kind == "lookup"}
+    lookups = {c.shown: next(iter(c.targets.values())) for c in table.columns.values() if c.targets}
     pointing = {f"{shown}@": target for shown, target in lookups.items() if fields.get(shown)}
     number = next((str(fields[key]) for key in table.keys if fields.get(key)), "")
     key = str(fields.get(table.id) or (id_of(table.name, number) if number else uuid.uuid4()))
@@ -254,7 +277,9 @@ def edit(session: Session, record: Record, changes: Fields, *, kind: str) -> Rec
 
 
 def plant_business(session: Session, accounts: list[Fields], orders: list[Fields]) -> None:
-    """Plant the distributor's customers and orders: the same ones as in the other systems, with ids of their own."""
+    """Plant the distributor's customers, orders and a few cases: as in the other systems, with ids of their own."""
+    for key, name in ((RUN_AS, "Goldseam"), (SERVICE_DESK, "Service desk")):
+        plant(session, "systemuser", {"systemuserid": key, "fullname": name})
     for account in accounts:
         plant(session, "account", account)
     for order in orders:
@@ -264,3 +289,8 @@ def plant_business(session: Session, accounts: list[Fields], orders: list[Fields
             "salesorder",
             {**{name: value for name, value in order.items() if name != "account"}, "_customerid_value": customer},
         )
+    for order in orders[:CASES]:
+        number = order["ordernumber"]
+        case = {"incidentid": id_of("incident", number), "title": f"When does {number} arrive?"}
+        customer = id_of("account", order["account"])
+        plant(session, "incident", {**case, "new_ordernumber": number, "_customerid_value": customer})

@@ -143,7 +143,8 @@ ENTITY_SETS: dict[str, EntitySet] = {
         _entity(
             "SalesOrderHeadersV2",
             "SalesOrderNumber",
-            "OrderingCustomerAccountNumber CustomersOrderReference SalesOrderStatus:SalesStatus "
+            "OrderingCustomerAccountNumber InvoiceCustomerAccountNumber CustomersOrderReference "
+            "SalesOrderStatus:SalesStatus "
             "SalesOrderProcessingStatus:SalesOrderProcessingStatus CurrencyCode OrderTotalAmount:money "
             "DeliveryModeCode DefaultShippingWarehouseId RequestedShippingDate:time ContractId CarrierCode "
             "WeightKg:number Region CreditHold:NoYes CreditHoldReason CreditHoldReference CreditHoldDate:time "
@@ -197,7 +198,8 @@ ENTITY_SETS: dict[str, EntitySet] = {
         _entity(
             "CustomerPayments",
             "PaymentId",
-            "CustomerAccount Amount:money CurrencyCode PostedAt:time InvoiceNumber",
+            "CustomerAccount Amount:money CurrencyCode PostedAt:time InvoiceNumber PaymentStatus StatusReason "
+            "StatusAt:time",
             posted=True,
         ),
         _entity(
@@ -232,6 +234,13 @@ ENTITY_SETS: dict[str, EntitySet] = {
             "ProductReceiptHeaders",
             "ProductReceiptNumber",
             "PurchaseOrderNumber ReceivedAt:time Quantity:number",
+            posted=True,
+        ),
+        _entity(
+            "VendorPaymentJournalLines",
+            "JournalBatchNumber LineNumber:int",
+            "PaymentId VendorAccountNumber Amount:money CurrencyCode InvoiceNumber PaidAt:time PaymentStatus "
+            "StatusReason StatusAt:time",
             posted=True,
         ),
         # Pending invoices only: once posted, an invoice is in another place and is not held any more (wire: entities).

@@ -1,4 +1,9 @@
-"""Bad days on demand: which fault meets a request, chosen by a rule in the store or by a header of the request."""
+"""Bad days on demand: which fault meets a request, chosen by a rule in the store or by a header of the request.
+
+A fault is drawn as the system that it meets draws it (wire: errors and limits of each): 429 with Retry-After in F&O,
+Dataverse, SAP and Slack, 403 REQUEST_LIMIT_EXCEEDED in Salesforce; most refusals of Slack are a 200 that says no; a
+lock is refused as each of them refuses one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from .store import Fields, Session
 
 FAULT_HEADER = "X-Sim-Fault"
 SYSTEMS = {"fo": "fo", "dynamics_fo": "fo", "sf": "sf", "salesforce": "sf", "dv": "dv", "dataverse": "dv", "sap": "sap"}
-SYSTEMS |= {"slack": "slack", "teams": "teams", "receiver": "receiver"}
+SYSTEMS |= {"slack": "slack", "teams": "teams", "receiver": "receiver", "mail": "mail"}
 # Status faults answer in the system's own error shape and change nothing.
 STATUSES = {"401", "403", "404", "409", "410", "412", "415", "422", "429", "500", "502", "503", "504"}
 COMMITTING = {"ok", "commit_then_reset", "commit_then_timeout", "commit_then_503", "slow", "stale"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from .entities import COMPANY, ENTITY_SETS, EntitySet, cents
@@ -194,7 +195,7 @@ def reverse_credit_note(session: Session, entity: EntitySet, record: Record, bod
     """Take a credit note back: the invoice owes again, the customer's balance rises."""
     note = record.fields
     company = note[COMPANY]
-    if note["IsCorrection"] != "Yes" or note["IsPosted"] != "Yes":
+    if note["IsCorrection"] != "Yes" or note["IsPosted"] != "Yes" or note["InvoiceAmount"] >= 0:
         raise infolog(entity, "Only a posted credit note can be reversed.")
     if note["IsReversed"] == "Yes":
         raise infolog(entity, f"Credit note {note['FreeTextNumber']} is already reversed.")
@@ -214,6 +215,90 @@ def reverse_credit_note(session: Session, entity: EntitySet, record: Record, bod
         }
         _save(session, invoices, invoice, restored, SIDE_EFFECT)
     _nudge_customer(session, company, note["CustomerAccount"], amount)
+    return str(note["FreeTextNumber"])
+
+
+def reissue_invoice(session: Session, entity: EntitySet, record: Record, body: Fields) -> str:
+    """Post an invoice in the place of one that is credited in full, and answer its number.
+
+    It is the old one with one line at another price, or for another account, taxed at the same rate. Like every
+    posting it draws new numbers; only `Reference` tells whose it is.
+    """
+    invoice, notes = record.fields, ENTITY_SETS["FreeTextInvoiceHeaders"]
+    company, number = invoice[COMPANY], invoice["InvoiceNumber"]
+    _require_open_period(session, entity, company)
+    if cents(invoice["TotalInvoiceAmount"] - invoice["CreditedAmount"]) > 0:
+        raise infolog(entity, f"Invoice {number} is not credited in full; credit it first.")
+    live = [
+        row.fields["FreeTextNumber"]
+        for row in session.records("fo", notes.name)
+        if (row.fields[COMPANY], row.fields["CorrectedInvoiceId"], row.fields["IsReversed"]) == (company, number, "No")
+        and row.fields["InvoiceAmount"] > 0
+    ]
+    if live:
+        raise infolog(entity, f"Invoice {number} was issued anew already as {live[0]}.")
+    account = _text(body, "InvoiceAccount") or invoice["InvoiceCustomerAccountNumber"]
+    customers = ENTITY_SETS["CustomersV3"]
+    if session.get("fo", customers.name, customers.key_text({COMPANY: company, "CustomerAccount": account})) is None:
+        raise infolog(entity, f"The value '{account}' in field 'Invoice account' is not found.")
+    amount = _new_total(session, entity, invoice, body)
+    made = _free_text(session, invoice, account, amount, _text(body, "Reference"))
+    session.put("fo", notes.name, notes.key_text(made), made, kind="action:ReissueInvoice")
+    _nudge_customer(session, company, account, amount)
+    return str(made["FreeTextNumber"])
+
+
+def _new_total(session: Session, entity: EntitySet, invoice: Fields, body: Fields) -> float:
+    """Price the one line anew where one is named; the tax follows at the old rate."""
+    total, tax = invoice["TotalInvoiceAmount"], invoice["TotalTaxAmount"]
+    if "LineNumber" not in body:
+        return float(total)
+    lines = ENTITY_SETS["SalesInvoiceLines"]
+    number = lines.property("LineNumber").coerce(body["LineNumber"])
+    key = {COMPANY: invoice[COMPANY], "InvoiceNumber": invoice["InvoiceNumber"], "LineNumber": number}
+    line = session.get("fo", lines.name, lines.key_text(key))
+    if line is None:
+        raise infolog(entity, f"Line {number} of invoice {invoice['InvoiceNumber']} is not found.")
+    price = lines.property("SalesPrice").coerce(body.get("SalesPrice"))
+    net = cents(total - tax)
+    after = cents(net - line.fields["LineAmount"] + cents(line.fields["Quantity"] * price))
+    return cents(after + cents(Decimal(str(tax)) * Decimal(str(after)) / Decimal(str(net)))) if net else after
+
+
+def _free_text(session: Session, invoice: Fields, account: str, amount: float, reference: str) -> Fields:
+    notes = ENTITY_SETS["FreeTextInvoiceHeaders"]
+    return notes.complete(
+        {
+            COMPANY: invoice[COMPANY],
+            "InvoiceIdentifier": session.next_number(notes.name, 68719480001),
+            "CustomerAccount": account,
+            "FreeTextNumber": f"FTI-{session.next_number('FreeTextInvoice', 700001):06d}",
+            "IsCorrection": "Yes",
+            "CorrectedInvoiceId": invoice["InvoiceNumber"],
+            "CurrencyCode": invoice["CurrencyCode"],
+            "InvoiceAmount": amount,
+            "IsPosted": "Yes",
+            "CustomerReference": reference,
+            "InvoiceDate": datetime.now(UTC).strftime("%Y-%m-%dT12:00:00Z"),
+        }
+    )
+
+
+def credit_free_text_invoice(session: Session, entity: EntitySet, record: Record, body: Fields) -> str:
+    """Credit a posted free text invoice by a note of its own; it is marked with whose doing that was."""
+    made = record.fields
+    if made["IsPosted"] != "Yes" or made["InvoiceAmount"] <= 0:
+        raise infolog(entity, "Only a posted invoice can be credited.")
+    if made["IsReversed"] == "Yes":
+        raise infolog(entity, f"Invoice {made['FreeTextNumber']} is credited already.")
+    _require_open_period(session, entity, made[COMPANY])
+    reference = _text(body, "Reference")
+    changes = {"IsReversed": "Yes", "ReversalReference": reference}
+    _save(session, entity, record, changes, "action:CreditFreeTextInvoice")
+    named = {**made, "InvoiceNumber": made["FreeTextNumber"]}
+    note = _free_text(session, named, made["CustomerAccount"], -made["InvoiceAmount"], reference)
+    session.put("fo", entity.name, entity.key_text(note), note, kind=SIDE_EFFECT)
+    _nudge_customer(session, made[COMPANY], made["CustomerAccount"], -made["InvoiceAmount"])
     return str(note["FreeTextNumber"])
 
 
@@ -244,15 +329,25 @@ def place_credit_hold(session: Session, entity: EntitySet, record: Record, body:
 
 
 PARAMETERS = {"Reason", "Reference"}
+_ORDERS = ("SalesOrderHeadersV2", "SalesOrderNumber", "salesOrderId")
+_INVOICES, _FREE_TEXTS = ("InvoiceNumber", "invoiceId"), ("FreeTextNumber", "invoiceId")
 BOUND: dict[tuple[str, str], tuple[Bound, set[str]]] = {
     ("SalesInvoiceHeadersV2", "CreditInvoice"): (credit_invoice, {*PARAMETERS, "Amount"}),
     ("FreeTextInvoiceHeaders", "ReverseCreditNote"): (reverse_credit_note, PARAMETERS),
+    ("SalesInvoiceHeadersV2", "ReissueInvoice"): (
+        reissue_invoice,
+        {*PARAMETERS, "LineNumber", "SalesPrice", "InvoiceAccount"},
+    ),
+    ("FreeTextInvoiceHeaders", "CreditFreeTextInvoice"): (credit_free_text_invoice, PARAMETERS),
     ("SalesOrderHeadersV2", "ReleaseCreditHold"): (release_credit_hold, PARAMETERS),
     ("SalesOrderHeadersV2", "PlaceCreditHold"): (place_credit_hold, PARAMETERS),
 }
-SERVICES: dict[str, str] = {
-    "CreditManagement/CreditHoldService/release": "ReleaseCreditHold",
-    "CreditManagement/CreditHoldService/place": "PlaceCreditHold",
+# Custom service → the entity, its field that the body names, that member of the body, and the action behind it.
+SERVICES: dict[str, tuple[str, str, str, str]] = {
+    "CreditManagement/CreditHoldService/release": (*_ORDERS, "ReleaseCreditHold"),
+    "CreditManagement/CreditHoldService/place": (*_ORDERS, "PlaceCreditHold"),
+    "Invoicing/CorrectionService/reissue": ("SalesInvoiceHeadersV2", *_INVOICES, "ReissueInvoice"),
+    "Invoicing/CorrectionService/credit": ("FreeTextInvoiceHeaders", *_FREE_TEXTS, "CreditFreeTextInvoice"),
 }
 
 
@@ -269,14 +364,16 @@ def bound(session: Session, entity: EntitySet, record: Record, name: str, body: 
 
 
 def custom_service(session: Session, address: str, body: Fields) -> Fields:
-    """Run a custom service operation; it names company and order in its JSON body (wire: custom services)."""
-    action = SERVICES.get(address)
-    if action is None:
+    """Run a custom service operation; it names company and document in its JSON body (wire: custom services)."""
+    found = SERVICES.get(address)
+    if found is None:
         raise Refusal(404, f"The service operation '{address}' was not found.")
-    entity = ENTITY_SETS["SalesOrderHeadersV2"]
-    key = {COMPANY: _text(body, "company"), "SalesOrderNumber": _text(body, "salesOrderId")}
-    record = session.get("fo", entity.name, entity.key_text(key))
+    name, field, member, action = found
+    wanted = (_text(body, "company"), _text(body, member))
+    rows = (row for row in session.records("fo", name) if (row.fields[COMPANY], row.fields[field]) == wanted)
+    record = next(rows, None)
     if record is None:
         raise Refusal(404, "No resources were found when selecting for update.")
-    parameters = {name: value for name, value in body.items() if name in PARAMETERS}
-    return {"CreditHold": bound(session, entity, record, action, parameters)}
+    parameters = {part: value for part, value in body.items() if part not in ("company", member)}
+    said = bound(session, ENTITY_SETS[name], record, action, parameters)
+    return {"CreditHold" if name == _ORDERS[0] else "Invoice": said}

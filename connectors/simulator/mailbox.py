@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from .mailserver import Cut, MailServer, Session, unwrapped
+from .mailserver import Cut, Heard, MailServer, Session, unwrapped
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 CAPABILITIES = "IMAP4rev1 UIDPLUS MOVE AUTH=PLAIN AUTH=XOAUTH2"
@@ -78,6 +78,33 @@ class Mailbox:
         self.refused: dict[str, str] = {}  # {recipient: the reply that turns it away}
         self.address = "goldseam@contoso.test"  # mail to it comes into INBOX
 
+    # --- for a mailbox that outlives its process and keeps a ledger, see ``KeptMailbox`` ---------------
+    def heard(self, protocol: str, command: str) -> Heard:
+        """Note a command, without its secret; the answer says what is to go wrong with it."""
+        with self.lock:
+            self.asked.append(command if protocol == "IMAP" else f"{protocol} {command}")
+        return Heard()
+
+    def answered(self, heard: Heard, said: str, *, committed: bool) -> None:
+        """Note what a command was answered with, the last line of it; blank: with nothing."""
+
+    def refresh(self) -> None:
+        """Look at what others have put into the folders."""
+
+    def keep(self) -> bool:
+        """Keep what a command has changed, and tell whether it has changed anything."""
+        return False
+
+    def hand_over(self, mail: Sent) -> None:
+        """Take a mail that was sent, and put it into INBOX where it is for this mailbox."""
+        with self.lock:
+            self.sent.append(mail)
+            if self.address in mail.recipients:
+                self.deliver(f"Return-Path: <{mail.sender}>\r\n".encode() + mail.raw)
+
+    def leave(self) -> None:
+        """Let go of what a connection's thread has opened."""
+
     def deliver(self, raw: bytes, folder: str = "INBOX", arrived: datetime | None = None) -> int:
         """Put a message into a folder as a mail server does, and return its UID."""
         with self.lock:
@@ -111,6 +138,7 @@ class ImapSession(Session):
         self.box: Box | None = None
         self.changing = False
         self.signed_in = False
+        self.changed = False
         self.say(self.mailbox.answers.get("GREETING", "* OK goldseam simulator ready"))
         while (line := self.heard()) is not None:
             tag, _, rest = line.partition(" ")
@@ -121,9 +149,18 @@ class ImapSession(Session):
     def answer(self, tag: str, command: str, arguments: str) -> bool:
         """Answer one command; false ends the connection."""
         secret = command in ("LOGIN", "AUTHENTICATE")
-        with self.mailbox.lock:
-            self.mailbox.asked.append(command if secret else f"{command} {arguments}".strip())
+        heard = self.mailbox.heard("IMAP", command if secret else f"{command} {arguments}".strip())
+        self.said, self.changed = "", False
+        try:
+            return self._answer(tag, command, arguments, heard)
+        finally:
+            self.mailbox.answered(heard, self.said, committed=self.changed)
+
+    def _answer(self, tag: str, command: str, arguments: str, heard: Heard) -> bool:
+        self.endure(heard)
         planted = self.mailbox.answers.get(command)
+        if heard.refused:
+            planted = "NO [AUTHENTICATIONFAILED] no" if heard.fault == "401" else "NO [UNAVAILABLE] not now"
         if planted is not None:
             self.say(planted if planted.startswith(("*", "+")) else f"{tag} {planted}")
             return True
@@ -140,7 +177,13 @@ class ImapSession(Session):
             self.say(f"{tag} BAD {command} is not known or not now")
             return True
         with self.mailbox.lock:
-            self.say(f"{tag} {act(arguments, tag)}")
+            self.mailbox.refresh()
+            said = act(arguments, tag)
+            self.changed = self.mailbox.keep()
+            if heard.unheard:
+                self.said = ""
+                raise Cut
+            self.say(f"{tag} {said}")
         return True
 
     # --- before anybody is known -------------------------------------------------------------------
@@ -311,10 +354,13 @@ class ImapSession(Session):
 
 
 def imap_server(
-    mailbox: Mailbox, *, tls: ssl.SSLContext | None = None, later: ssl.SSLContext | None = None
+    mailbox: Mailbox, *, tls: ssl.SSLContext | None = None, later: ssl.SSLContext | None = None, port: int = 0
 ) -> MailServer:
-    """Make a server that gives the mailbox out by IMAP: in clear, under ``tls``, or with STARTTLS to ``later``."""
-    return MailServer(mailbox, ImapSession, tls=tls, later=later)
+    """Make a server that gives the mailbox out by IMAP: in clear, under ``tls``, or with STARTTLS to ``later``.
+
+    Raises ``OSError`` where the port is taken; 0 picks a free one.
+    """
+    return MailServer(mailbox, ImapSession, tls=tls, later=later, port=port)
 
 
 def words(text: str) -> list[str]:

@@ -1,4 +1,8 @@
-"""What travels between the socket and the simulated systems: a request, an answer, a refusal."""
+"""What travels between the socket and the simulated systems: a request, an answer, a refusal.
+
+Facts: the places of an effect key are those of the wire files (idempotency): ``X-Effect-Key`` where a target has none
+of its own, F&O's ``Reference``, the external id in Salesforce's path.
+"""
 
 from __future__ import annotations
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import ssl
 
 from .mailbox import Mailbox, Sent
-from .mailserver import Cut, MailServer, Session, unwrapped
+from .mailserver import Cut, Heard, MailServer, Session, unwrapped
 
 SIZE = 10_000_000
 CUT = "CUT"
+# What a fault on demand says, by its name; every other one is for now.
+REFUSALS = {"401": "535 5.7.8 wrong user, password or token", "403": "550 5.7.1 not for you", "404": "550 5.1.1 nobody"}
 
 
 class SmtpSession(Session):
@@ -25,6 +27,8 @@ class SmtpSession(Session):
         self.signed_in = False
         self.sender = ""
         self.recipients: list[str] = []
+        self.met = Heard()
+        self.changed = False
         self.reply("GREETING", "220 goldseam simulator")
         while (line := self.heard()) is not None:
             command, _, arguments = line.partition(" ")
@@ -34,15 +38,26 @@ class SmtpSession(Session):
     def reply(self, command: str, usual: str) -> bool:
         """Say the usual reply or the planted one; tell whether it was the usual one."""
         planted = self.mailbox.answers.get(command)
-        if planted == CUT:
+        if planted == CUT or (self.met.unheard and command == "BODY"):
+            self.said = ""
             raise Cut
         self.say(planted or usual)
         return planted is None
 
     def answer(self, command: str, arguments: str) -> bool:
         """Answer one command; false ends the connection."""
-        with self.mailbox.lock:
-            self.mailbox.asked.append(f"SMTP {command}" if command == "AUTH" else f"SMTP {command} {arguments}".strip())
+        self.met = self.mailbox.heard("SMTP", command if command == "AUTH" else f"{command} {arguments}".strip())
+        self.said, self.changed = "", False
+        try:
+            return self._answer(command, arguments)
+        finally:
+            self.mailbox.answered(self.met, self.said, committed=self.changed)
+
+    def _answer(self, command: str, arguments: str) -> bool:
+        self.endure(self.met)
+        if self.met.refused:
+            self.say(REFUSALS.get(self.met.fault, "451 4.3.0 not now"))
+            return True
         act = getattr(self, f"do_{command.lower()}", None)
         if command == "QUIT":
             self.reply(command, "221 bye")
@@ -114,14 +129,15 @@ class SmtpSession(Session):
 
     def taken(self, raw: bytes) -> None:
         """Keep a mail, and put it into the mailbox where it is for it."""
-        with self.mailbox.lock:
-            self.mailbox.sent.append(Sent(self.sender, tuple(self.recipients), raw))
-            if self.mailbox.address in self.recipients:
-                self.mailbox.deliver(f"Return-Path: <{self.sender}>\r\n".encode() + raw)
+        self.mailbox.hand_over(Sent(self.sender, tuple(self.recipients), raw))
+        self.changed = True
 
 
 def smtp_server(
-    mailbox: Mailbox, *, tls: ssl.SSLContext | None = None, later: ssl.SSLContext | None = None
+    mailbox: Mailbox, *, tls: ssl.SSLContext | None = None, later: ssl.SSLContext | None = None, port: int = 0
 ) -> MailServer:
-    """Make a server that takes mails: in clear, under ``tls``, or with STARTTLS to ``later``."""
-    return MailServer(mailbox, SmtpSession, tls=tls, later=later)
+    """Make a server that takes mails: in clear, under ``tls``, or with STARTTLS to ``later``.
+
+    Raises ``OSError`` where the port is taken; 0 picks a free one.
+    """
+    return MailServer(mailbox, SmtpSession, tls=tls, later=later, port=port)

@@ -10,10 +10,10 @@ import secrets
 from typing import Any
 from xml.sax.saxutils import escape
 
-from . import sap_later, tokens
+from . import sap_later, sap_orders, tokens
 from .messages import Answer, Exchange, Refusal, Request
 from .sap_acts import FUNCTIONS, patch, require_open, returned, reverse_entry
-from .sap_query import drawn, etag, key_of, one, page
+from .sap_query import bare, drawn, etag, key_of, one, page
 from .sap_tables import BY_V4, SETS, SYSTEM, Set, get, refused, set_named
 from .store import Fields, Session, Store
 
@@ -23,7 +23,7 @@ V4_SERVICE = ["api_salesorder", "srvd_a2x", "sap", "api_salesorder", "0001"]
 SESSION, GUARD = "SAP_SESSIONID_SIM_100", "sap-XSRF_SIM_100"
 CSRF = "sap:csrf"
 COMMIT, ROLLBACK = "BAPI_TRANSACTION_COMMIT", "BAPI_TRANSACTION_ROLLBACK"
-REVERSE = "BAPI_ACC_DOCUMENT_REV_POST"
+REVERSE, CHECK = "BAPI_ACC_DOCUMENT_REV_POST", "BAPI_ACC_DOCUMENT_REV_CHECK"
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 RFC = "urn:sap-com:document:sap:rfc:functions"
 
@@ -142,6 +142,8 @@ class Sap:
             return self.function_import(exchange, service, match[1])
         found = self.set(service, match[1], v4=v4)
         if match[2] is None:
+            if request.method == "POST" and found is sap_orders.ORDER and not v4:
+                return self.created(exchange, root)
             if request.method != "GET":
                 raise refused("Creation is not supported", 405, "/IWFND/CM_MGW/004")
             with exchange.reading() as session:
@@ -182,6 +184,19 @@ class Sap:
                 told = {"code": "VP/112", "message": "Route was redetermined", "severity": "warning", "details": []}
                 answer.headers["sap-message"] = json.dumps(told)
             return self.remembered(session, request, answer)
+
+    def created(self, exchange: Exchange, root: str) -> Answer:
+        """Enter an order with all that is below it: 201 with the new record (wire: deep insert)."""
+        request = exchange.request
+        body = request.json()
+        body = body["d"] if set(body) == {"d"} else body
+        with exchange.writing() as session:
+            if repeat := self.repeated(session, request):
+                return repeat
+            record = sap_orders.create(session, body)
+            drawn_ = drawn(session, sap_orders.ORDER, record, bare(request), root, v4=False)
+            headers = {"ETag": etag(record), "Location": drawn_["__metadata"]["uri"]}
+            return self.remembered(session, request, Answer(201, {"d": drawn_}, headers))
 
     def function_import(self, exchange: Exchange, service: str, name: str) -> Answer:
         """Carry out a function import; its parameters stand in the address (wire: function imports)."""
@@ -247,7 +262,7 @@ class Sap:
 
     def called(self, exchange: Exchange, name: str, parameters: Fields, sid: str) -> Fields:
         """Run a function: what it changes waits for the commit in the same session."""
-        if name == REVERSE:
+        if name in (REVERSE, CHECK):
             return self.prepared(name, parameters, sid)
         if name == ROLLBACK:
             with self.store.write() as session:
@@ -265,7 +280,7 @@ class Sap:
         raise refused(f"Function module {name} does not exist", 500, "FL/046")
 
     def prepared(self, name: str, parameters: Fields, sid: str) -> Fields:
-        """Do a function's work and take it back: it stays when the session commits."""
+        """Do a function's work and take it back: it stays when the session commits. A check is that and no more."""
         try:
             with self.store.write() as session:
                 raise _Undone(reverse_entry(session, dict(parameters.get("REVERSAL") or {})))
@@ -273,6 +288,8 @@ class Sap:
             result = undone.result
         except Refusal as refusal:
             return returned(refusal)
+        if name == CHECK:
+            return {"RETURN": result["RETURN"]}
         with self.store.write() as session:
             session.set_meta(f"sap:pending:{sid}", json.dumps({"function": name, **parameters}))
         return result

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from . import sap_orders
 from .entities import COMPANY, ENTITY_SETS
 from .messages import Refusal
 from .sap_tables import COMPANIES, SETS, SYSTEM, Set, decimal_text, get, nudge, put, refused
@@ -47,6 +48,8 @@ def patch(session: Session, found: Set, record: Record, body: Fields) -> Record:
             raise refused(f"Property '{name}' cannot be changed", 400, "/IWBEP/CM_MGW_RT/023")
     if found.name == "A_SalesOrderItemPrElement":
         return _reprice(session, record, body)
+    if found is sap_orders.ITEM:
+        return sap_orders.set_rejection(session, record, str(body["SalesDocumentRjcnReason"] or ""))
     return put(session, record, body, kind="update")
 
 
@@ -163,12 +166,33 @@ def reverse_entry(session: Session, reversal: Fields) -> Fields:
     if rows[0].fields["IsReversed"]:
         raise refused(f"Document {document} has already been reversed", 400, "F5/361")
     day = str(reversal.get("PSTNG_DATE") or "")
-    require_open(session, company, f"{day[:4]}-{day[4:6]}-{day[6:]}" if day else "")
-    for number, row in enumerate(rows):
-        put(session, row, {"IsReversed": True}, kind="action:Reverse" if number == 0 else SIDE_EFFECT)
-    new = f"{session.next_number('sap:reversal', 100_900_001):010d}{company}{year}"
+    # Without a day of its own a reversal is posted on that of the entry.
+    require_open(session, company, f"{day[:4]}-{day[4:6]}-{day[6:]}" if day else rows[0].fields["PostingDate"] or "")
+    number, posted = str(session.next_number("sap:reversal", 100_900_001)), day[:4] or year
+    for index, row in enumerate(rows):
+        changes = {"IsReversed": True, "ReverseDocument": number, "ReverseDocumentFiscalYear": posted}
+        put(session, row, changes, kind="action:Reverse" if index == 0 else SIDE_EFFECT)
+        _post_back(session, row, number, day)
+    new = f"{int(number):010d}{company}{posted}"
     text = f"Document posted successfully: BKPFF {new} {reversal.get('OBJ_SYS', '')}"
     return {"OBJ_KEY": new, "RETURN": [{"TYPE": "S", "ID": "RW", "NUMBER": "605", "MESSAGE": text}]}
+
+
+def _post_back(session: Session, row: Record, number: str, day: str) -> None:
+    """Post one item of the reversal: the same account, the amount the other way round; each names the other."""
+    found = SETS[row.entity]
+    fields = {
+        **row.fields,
+        "AccountingDocument": number,
+        "FiscalYear": day[:4] or row.fields["FiscalYear"],
+        "PostingDate": f"{day[:4]}-{day[4:6]}-{day[6:]}" if day else row.fields["PostingDate"],
+        "AmountInTransactionCurrency": decimal_text(-Decimal(row.fields["AmountInTransactionCurrency"]), 2),
+        "ReverseDocument": row.fields["AccountingDocument"],
+        "ReverseDocumentFiscalYear": row.fields["FiscalYear"],
+        "IsReversed": False,
+        "PaymentBlockingReason": "",
+    }
+    session.put(SYSTEM, found.name, found.key_text(fields), fields, kind=SIDE_EFFECT)
 
 
 def set_payment_block(session: Session, key: dict[str, str], block: str) -> None:

@@ -1,4 +1,8 @@
-"""The outsider's side of the simulated SAP system: locks, delays, expired tokens, what is done later."""
+"""The outsider's side of the simulated SAP system: locks, delays, expired tokens, what is done later.
+
+What is wished for is what SAP does by itself at its own time (wire: sap): locks, IDocs and one-way messages that are
+taken up later, and CSRF tokens that expire.
+"""
 
 from __future__ import annotations
 

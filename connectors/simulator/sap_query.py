@@ -1,4 +1,8 @@
-"""OData of the simulated SAP system in both versions: filters, keys, pages, and records as each version draws them."""
+"""OData of the simulated SAP system in both versions: filters, keys, pages, and records as each version draws them.
+
+Facts (wire: sap, V2 and V4 wire format): amounts are texts and dates ``/Date(ms)/`` in V2, numbers and ISO dates in
+V4; collections stand in ``d.results`` with ``__next``, or in ``value`` with ``@odata.nextLink``.
+"""
 
 from __future__ import annotations
 

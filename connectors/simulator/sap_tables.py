@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .messages import Refusal
 from .store import SIDE_EFFECT, Fields, Record, Session
-
-if TYPE_CHECKING:
-    from .business import World
 
 SYSTEM = "sap"
 CLIENT = "100"
@@ -89,6 +85,7 @@ def refused(message: str, status: int = 400, code: str = BUSINESS_ERROR) -> Refu
 T, D, DAY, AT, YES = Kind.TEXT, Kind.DECIMAL, Kind.DATE, Kind.MOMENT, Kind.BOOL
 SALES, CREDIT, BILLING = "API_SALES_ORDER_SRV", "API_SLS_DOC_WITH_CREDIT_BLOCK", "API_BILLING_DOCUMENT_SRV"
 SUPPLIER, CUBE, STATUS = "API_SUPPLIERINVOICE_PROCESS_SRV", "API_OPLACCTGDOCITEMCUBE_SRV", "Z_IDOC_STATUS_SRV"
+STOCK, EXPOSURE = "Z_STOCK_SRV", "Z_CREDIT_ACCOUNT_SRV"
 SETS: dict[str, Set] = {
     one.name: one
     for one in (
@@ -97,10 +94,12 @@ SETS: dict[str, Set] = {
             "A_SalesOrder",
             ("SalesOrder",),
             {
-                "SalesOrder": T, "SalesOrderType": T, "SalesOrganization": T, "SoldToParty": T,
-                "PurchaseOrderByCustomer": T, "TransactionCurrency": T, "TotalNetAmount": D, "CreationDate": DAY,
-                "LastChangeDateTime": AT, "DeliveryBlockReason": T, "HeaderBillingBlockReason": T,
-                "ShippingCondition": T, "ShippingType": T, "TotalCreditCheckStatus": T, "OverallSDProcessStatus": T,
+                "SalesOrder": T, "SalesOrderType": T, "SalesOrganization": T, "DistributionChannel": T,
+                "OrganizationDivision": T, "SoldToParty": T, "PurchaseOrderByCustomer": T,
+                "PurchaseOrderByShipToParty": T, "TransactionCurrency": T, "TotalNetAmount": D, "CreationDate": DAY,
+                "RequestedDeliveryDate": DAY, "LastChangeDateTime": AT, "DeliveryBlockReason": T,
+                "HeaderBillingBlockReason": T, "ShippingCondition": T, "ShippingType": T, "TotalCreditCheckStatus": T,
+                "OverallSDProcessStatus": T, "OverallSDDocumentRejectionSts": T,
             },
             ("DeliveryBlockReason", "HeaderBillingBlockReason", "ShippingCondition", "ShippingType"),
             etag=True,
@@ -114,7 +113,9 @@ SETS: dict[str, Set] = {
             {
                 "SalesOrder": T, "SalesOrderItem": T, "Material": T, "RequestedQuantity": D,
                 "RequestedQuantityUnit": T, "NetAmount": D, "TransactionCurrency": T, "ShippingPoint": T,
+                "SalesDocumentRjcnReason": T, "DeliveryStatus": T,
             },
+            ("SalesDocumentRjcnReason",),
             v4="SalesOrderItem",
         ),
         Set(
@@ -127,6 +128,29 @@ SETS: dict[str, Set] = {
                 "TransactionCurrency": T,
             },
             ("ConditionRateValue",),
+        ),
+        Set(
+            SALES,
+            "A_SalesOrderScheduleLine",
+            ("SalesOrder", "SalesOrderItem", "ScheduleLine"),
+            {
+                "SalesOrder": T, "SalesOrderItem": T, "ScheduleLine": T, "ScheduleLineOrderQuantity": D,
+                "ConfdOrderQtyByMatlAvailCheck": D,
+            },
+        ),
+        Set(
+            SALES,
+            "A_SalesOrderHeaderPartner",
+            ("SalesOrder", "PartnerFunction"),
+            {"SalesOrder": T, "PartnerFunction": T, "Customer": T, "Supplier": T},
+        ),
+        # Sets of the simulator's own: what is on hand of a material, and how far each customer's credit is used.
+        Set(STOCK, "StockSet", ("Material",), {"Material": T, "Quantity": D}),
+        Set(
+            EXPOSURE,
+            "CreditAccountSet",
+            ("BusinessPartner",),
+            {"BusinessPartner": T, "CreditExposure": D, "CreditLimit": D, "Currency": T},
         ),
         Set(
             CREDIT,
@@ -165,7 +189,8 @@ SETS: dict[str, Set] = {
                 "CompanyCode": T, "FiscalYear": T, "AccountingDocument": T, "AccountingDocumentItem": T,
                 "AccountingDocumentType": T, "Supplier": T, "Customer": T, "PostingDate": DAY,
                 "AmountInTransactionCurrency": D, "TransactionCurrency": T, "PaymentBlockingReason": T,
-                "ReferenceDocumentType": T, "IsReversed": YES,
+                "ReferenceDocumentType": T, "IsReversed": YES, "GLAccount": T, "DocumentReferenceID": T,
+                "ReverseDocument": T, "ReverseDocumentFiscalYear": T,
             },
         ),
         Set(
@@ -179,6 +204,8 @@ SETS: dict[str, Set] = {
 BY_V4 = {one.v4: one for one in SETS.values() if one.v4}
 # Not a set of its own: what the orders say.
 DERIVED = "A_CreditBlockedSalesDocument"
+# Of these only the limit is kept; the exposure is what the open orders come to.
+USED = "CreditAccountSet"
 
 
 def set_named(name: str) -> Set:
@@ -191,6 +218,8 @@ def set_named(name: str) -> Set:
 
 def rows_of(session: Session, found: Set) -> list[Record]:
     """List a set's records in the order of their keys."""
+    if found.name == USED:
+        return [_used(session, account) for account in session.records(SYSTEM, USED)]
     if found.name != DERIVED:
         return session.records(SYSTEM, found.name)
     orders = session.records(SYSTEM, "A_SalesOrder")
@@ -205,6 +234,17 @@ def _blocked(order: Record) -> Record:
         "TransactionCurrency": order.fields["TransactionCurrency"],
     }
     return Record(SYSTEM, DERIVED, order.key, order.version, fields)
+
+
+def _used(session: Session, account: Record) -> Record:
+    mine = [
+        Decimal(order.fields["TotalNetAmount"])
+        for order in session.records(SYSTEM, "A_SalesOrder")
+        if order.fields["SoldToParty"] == account.fields["BusinessPartner"]
+        and order.fields["OverallSDProcessStatus"] != "C"
+    ]
+    fields = {**account.fields, "CreditExposure": decimal_text(sum(mine, Decimal(0)), 2)}
+    return Record(SYSTEM, USED, account.key, account.version, fields)
 
 
 def get(session: Session, found: Set, key: Fields) -> Record:
@@ -263,110 +303,3 @@ def find(session: Session, name: str, key: Any) -> Record:
     if len(parts) != len(found.keys):
         raise Refusal(404, f"0 records of '{name}' match {key}.")
     return get(session, found, dict(zip(found.keys, parts, strict=True)))
-
-
-# --- the distributor ---------------------------------------------------------------------------
-def plant_business(session: Session, world: World) -> None:
-    """Store the distributor's orders, bills and supplier invoices as SAP would keep them."""
-    parties = {one.account: str(1_000_001 + number) for number, one in enumerate(world.customers)}
-    rows: dict[str, list[Fields]] = {name: [] for name in SETS}
-    for order in world.orders:
-        _order(rows, order.row, order.lines, parties)
-    for bill in world.rows["SalesInvoiceHeadersV2"]:
-        rows["A_BillingDocument"].append(_bill(bill, parties))
-    owed = _owed(world.rows["VendorInvoiceLines"])
-    for invoice in world.rows["VendorInvoiceHeaders"]:
-        header, item = _supplier_invoice(invoice, owed.get(str(invoice["HeaderReference"]), 0.0))
-        rows["A_SupplierInvoice"].append(header)
-        rows["A_OperationalAcctgDocItemCube"].append(item)
-    for name, listed in rows.items():
-        found = SETS[name]
-        whole = [found.complete(row) for row in listed]
-        session.plant(SYSTEM, name, [(found.key_text(row), row) for row in whole])
-
-
-def digits(text: str) -> str:
-    """Give SAP's number for what F&O calls SO-000697."""
-    return "".join(letter for letter in text if letter.isdigit()).lstrip("0") or "0"
-
-
-def _order(rows: dict[str, list[Fields]], row: Fields, lines: Iterable[Fields], parties: dict[str, str]) -> None:
-    number, currency = digits(str(row["SalesOrderNumber"])), row["CurrencyCode"]
-    created = str(row["OrderCreationDate"])
-    rows["A_SalesOrder"].append(
-        {
-            "SalesOrder": number,
-            "SalesOrderType": "OR",
-            "SalesOrganization": CODES[str(row["dataAreaId"])],
-            "SoldToParty": parties[str(row["OrderingCustomerAccountNumber"])],
-            # Orders reach SAP from F&O: their number there is the reference under which SAP took them in.
-            "PurchaseOrderByCustomer": row["SalesOrderNumber"],
-            "TransactionCurrency": currency,
-            "TotalNetAmount": sum(line["LineAmount"] for line in lines),
-            "CreationDate": created[:10],
-            "LastChangeDateTime": created[:19] + "Z",
-            "ShippingCondition": "01",
-            "TotalCreditCheckStatus": "B" if row.get("CreditHold") == "Yes" else "A",
-            "OverallSDProcessStatus": "C" if row["SalesOrderStatus"] == "Invoiced" else "A",
-        }
-    )
-    for line in lines:
-        item = str(int(line["LineNumber"]) * 10)
-        key = {"SalesOrder": number, "SalesOrderItem": item, "TransactionCurrency": currency}
-        amount, quantity = line["LineAmount"], line["OrderedSalesQuantity"]
-        rows["A_SalesOrderItem"].append(
-            {**key, "Material": line["ItemNumber"], "RequestedQuantity": quantity, "NetAmount": amount}
-        )
-        price = {"ConditionType": "PR00", "ConditionRateValue": line["SalesPrice"], "ConditionQuantity": 1}
-        place = {"PricingProcedureStep": "11", "PricingProcedureCounter": "1"}
-        rows["A_SalesOrderItemPrElement"].append({**key, **place, **price, "ConditionAmount": amount})
-
-
-def _bill(bill: Fields, parties: dict[str, str]) -> Fields:
-    return {
-        "BillingDocument": digits(str(bill["InvoiceNumber"])),
-        "BillingDocumentType": "F2",
-        "CompanyCode": CODES[str(bill["dataAreaId"])],
-        "SoldToParty": parties[str(bill["InvoiceCustomerAccountNumber"])],
-        "TotalNetAmount": bill["TotalInvoiceAmount"],
-        "TransactionCurrency": bill["CurrencyCode"],
-        "BillingDocumentDate": str(bill["InvoiceDate"])[:10],
-        "LastChangeDateTime": str(bill["InvoiceDate"])[:19] + "Z",
-        "AccountingPostingStatus": "C",
-        "DocumentReferenceID": bill["InvoiceNumber"],
-    }
-
-
-def _owed(lines: Iterable[Fields]) -> dict[str, float]:
-    owed: dict[str, float] = {}
-    for line in lines:
-        name = str(line["HeaderReference"])
-        owed[name] = owed.get(name, 0.0) + float(line["LineAmount"])
-    return owed
-
-
-def _supplier_invoice(row: Fields, amount: float) -> tuple[Fields, Fields]:
-    number, day = digits(str(row["HeaderReference"])), str(row["InvoiceDate"])[:10]
-    company, block = CODES[str(row["dataAreaId"])], "R" if row["IsOnHold"] == "Yes" else ""
-    supplier, currency = digits(str(row["InvoiceAccount"])), row["CurrencyCode"]
-    shared = {"CompanyCode": company, "FiscalYear": day[:4], "PostingDate": day, "PaymentBlockingReason": block}
-    invoice = {
-        **shared,
-        "SupplierInvoice": str(5_100_000_000 + int(number)),
-        "InvoicingParty": supplier,
-        "SupplierInvoiceIDByInvcgParty": row["InvoiceNumber"],
-        "DocumentCurrency": currency,
-        "InvoiceGrossAmount": amount,
-        "SupplierInvoiceStatus": "5",
-    }
-    item = {
-        **shared,
-        "AccountingDocument": str(5_100_000_000 + int(number)),
-        "AccountingDocumentItem": "1",
-        "AccountingDocumentType": "RE",
-        "Supplier": supplier,
-        "AmountInTransactionCurrency": -amount,
-        "TransactionCurrency": currency,
-        "ReferenceDocumentType": "RMRP",
-    }
-    return invoice, item

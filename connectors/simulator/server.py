@@ -24,6 +24,7 @@ from .control import Control
 from .dataverse import Dataverse
 from .faults import Fault
 from .fo import DynamicsFO
+from .maildesk import MailPair
 from .messages import Answer, Exchange, Refusal, Request, effect_key_of
 from .receiver import Receiver
 from .salesforce import Salesforce
@@ -293,8 +294,9 @@ STATUS_REFUSALS = {
 class RunningSimulator:
     """A simulator that serves until it is stopped; use it as a context manager."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, mail: MailPair | None = None) -> None:
         self.server = server
+        self.mail = mail
         self.store = server.store
         host, port = server.server_address[:2]
         self.url = f"http://{host if isinstance(host, str) else host.decode()}:{port}"
@@ -308,6 +310,8 @@ class RunningSimulator:
         if self._thread.is_alive():
             self.server.let_go()
             self._thread.join()
+            if self.mail is not None:
+                self.mail.stop()
         self.store.close()
 
     def __enter__(self) -> RunningSimulator:
@@ -328,14 +332,26 @@ def serve(
     host: str = "127.0.0.1",
     secret: str = "simulator",  # noqa: S107
     synchronous: str = "NORMAL",
+    mail: tuple[int, int] | None = None,
 ) -> RunningSimulator:
     """Start the simulator on a data folder; a folder that was planted before goes on from what it holds.
 
-    `port` 0 picks a free one. Raises OSError when the port is taken.
+    ``mail`` names the ports of IMAP and SMTP, always on 127.0.0.1; without it no mail is served. A port 0 picks a free
+    one. Raises OSError when a port is taken.
     """
     store = Store(Path(data_dir) / "simulator.sqlite3", synchronous=synchronous)
     with store.read() as session:
         planted = session.meta("business") != ""
     if not planted:
         store.reset(lambda session: plant(session, seed, business))
-    return RunningSimulator(Server((host, port), store, secret))
+    server = Server((host, port), store, secret)
+    if mail is None:
+        return RunningSimulator(server)
+    try:
+        pair = MailPair(store, secret, mail)
+    except OSError:
+        server.server_close()
+        store.close()
+        raise
+    server.control.mail = {"imap": f"127.0.0.1:{pair.imap}", "smtp": f"127.0.0.1:{pair.smtp}"}
+    return RunningSimulator(server, pair)

@@ -39,8 +39,13 @@ def tell(store: Store, wish: Fields) -> Fields:
     sobject = sobjects.sobject_named(entity)
     with store.read() as session:
         records = [sobjects.get(session, sobject, str(key)) for key in keys]
-    status, body = _post(url, message(records, session_id=str(wish.get("session") or "")))
-    return {"status": status, "acknowledged": status == 200 and b"<Ack>true</Ack>" in body}
+    status, body = post(url, message(records, session_id=str(wish.get("session") or "")))
+    return {"status": status, "acknowledged": acknowledged(status, body)}
+
+
+def acknowledged(status: int, body: bytes) -> bool:
+    """Tell whether a whole message was taken: a 200 without the word for it counts as a failure."""
+    return status == 200 and b"<Ack>true</Ack>" in body
 
 
 def message(records: list[Record], *, session_id: str = "") -> bytes:
@@ -51,12 +56,17 @@ def message(records: list[Record], *, session_id: str = "") -> bytes:
     return text.encode()
 
 
+def notification_id(record: Record) -> str:
+    """Return the id of the notification about a record as it stands: of one version it is the same each time."""
+    version = hashlib.sha256(f"{record.key}:{record.fields.get('SystemModstamp')}".encode()).hexdigest()[:12]
+    return sobjects.full_id(f"04l{version}")
+
+
 def _notification(record: Record) -> str:
     told = {name: value for name, value in record.fields.items() if value is not None}  # an empty field is left out
     fields = "".join(f"<sf:{name}>{_text(value)}</sf:{name}>" for name, value in told.items())
-    version = hashlib.sha256(f"{record.key}:{record.fields.get('SystemModstamp')}".encode()).hexdigest()[:12]
     return (
-        f"   <Notification><Id>{sobjects.full_id(f'04l{version}')}</Id>"
+        f"   <Notification><Id>{notification_id(record)}</Id>"
         f'<sObject xsi:type="sf:{record.entity}" xmlns:sf="urn:sobject.enterprise.soap.sforce.com">'
         f"{fields}</sObject></Notification>"
     )
@@ -70,7 +80,8 @@ def _text(value: Any) -> str:
     return escape(f"{text[:-5]}Z" if text.endswith("+0000") else text)
 
 
-def _post(url: str, body: bytes) -> tuple[int, bytes]:
+def post(url: str, body: bytes) -> tuple[int, bytes]:
+    """Send a message; answers status and body. Raises ``Refusal`` where nobody takes it."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=10)

@@ -1,4 +1,8 @@
-"""Salesforce's objects in the simulated org: fields, ids, create, update, delete, external-id upsert."""
+"""Salesforce's objects in the simulated org: fields, ids, create, update, delete, external-id upsert.
+
+Facts (wire: salesforce 2): ids have 15 characters and three to check them; times have milliseconds and no colon in
+the offset; only an external id that is declared unique is held to be so; an emptied text is null.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ SYSTEM = "sf"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 STAMPS = ("CreatedDate", "LastModifiedDate", "SystemModstamp")
+RUN_AS, SERVICE_DESK = "005gs0000000001AAA", "005gs0000000002AAA"
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ def _object(name: str, prefix: str, *fields: SField) -> SObject:
     return SObject(name, prefix, {field.name: field for field in every})
 
 
-CASE_TYPES = ("Duplicate invoice", "Freight", "Credit hold", "Price", "Back order", "Other")
+CASE_TYPES = (
+    "Duplicate invoice", "Freight", "Credit hold", "Order stopped", "Price", "Back order", "Wrong invoice", "Other",
+)  # fmt: skip
 SOBJECTS: dict[str, SObject] = {
     sobject.name: sobject
     for sobject in (
@@ -67,6 +74,14 @@ SOBJECTS: dict[str, SObject] = {
             SField("Region__c"),
         ),
         _object(
+            "Order",
+            "801",
+            SField("OrderNumber", read_only=True),
+            SField("OrderReferenceNumber"),
+            SField("AccountId", "reference", refers_to="Account"),
+            SField("Status", "picklist", values=("Draft", "Activated"), default="Draft"),
+        ),
+        _object(
             "Case",
             "500",
             SField("CaseNumber", read_only=True),
@@ -74,6 +89,7 @@ SOBJECTS: dict[str, SObject] = {
             SField("Description", length=32000),
             SField("Status", "picklist", values=("New", "Working", "Closed"), default="New"),
             SField("Priority", "picklist", values=("High", "Medium", "Low"), default="Medium"),
+            SField("OwnerId", "reference", default=SERVICE_DESK),
             SField("AccountId", "reference", refers_to="Account"),
             SField("Order_Number__c"),
             SField("Invoice_Number__c"),
@@ -89,6 +105,7 @@ SOBJECTS: dict[str, SObject] = {
             SField("ParentId", "reference", required=True, refers_to="Case"),
             SField("CommentBody", length=4000),
             SField("IsPublished", "boolean", default=False),
+            SField("CreatedById", "reference", read_only=True),
         ),
     )
 }
@@ -212,8 +229,13 @@ def create(session: Session, sobject: SObject, body: Fields, *, kind: str | None
     fields = {name: field.default for name, field in sobject.fields.items()}
     fields.update(changes, **dict.fromkeys(STAMPS, time))
     fields["Id"] = make_id(sobject, number)
+    if "CreatedById" in fields:
+        # What did not come by the API people wrote.
+        fields["CreatedById"] = RUN_AS if kind == "create" else SERVICE_DESK
     if "CaseNumber" in fields:
         fields["CaseNumber"] = f"{1000 + number:08d}"
+    if "OrderNumber" in fields:
+        fields["OrderNumber"] = f"{100 + number:08d}"
     return session.put(SYSTEM, sobject.name, fields["Id"], fields, kind=kind)
 
 

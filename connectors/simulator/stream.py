@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import payables
+from . import ledger_scenes, money_scenes, payables
 from .business import World, build
 from .catalogue import BUSINESS_UNIT, CURRENCY
 from .planting import Planted
@@ -297,6 +297,8 @@ class Planner:
             fact = self.random.choice(self.world.planted)
             self.covered(self.random.uniform(15, self.seconds), fact)
         payables.tell(self, seed)
+        ledger_scenes.tell(self, seed)
+        money_scenes.tell(self, seed)
         self.redeliveries(max(1, len(self.signals) // 20))
         return sorted(self.signals, key=lambda signal: (signal.at, signal.id))
 

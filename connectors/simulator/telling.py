@@ -1,4 +1,4 @@
-"""What Dataverse and SAP tell by themselves: a webhook for each changed row, an event for each changed document.
+"""What systems tell by themselves: webhooks of Dataverse, events and IDocs of SAP, messages of Salesforce and Slack.
 
 They speak of what the ledger of effects holds, whoever did it: their own people and those who write through an
 interface. What was told is noted, so a restart goes on; what a crash tells twice carries the same id.
@@ -6,6 +6,7 @@ interface. What was told is noted, so a restart goes on; what a crash tells twic
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import logging
@@ -13,12 +14,14 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
-from . import holding
+from . import chat_told, holding, sap_idocs, sf_outbound, sf_told
 from .dv_tables import SYSTEM as DATAVERSE
 from .dv_tables import TABLES, Column
+from .messages import Refusal
+from .news import NAMESPACE, Change, Message
 from .sap_tables import SYSTEM as SAP
 from .store import Fields, Session, Store, now_text
 from .stream import ticks
@@ -26,12 +29,15 @@ from .traffic import Target, send
 
 logger = logging.getLogger(__name__)
 
-NAMESPACE = uuid.UUID("6a2c0b5e-8f0d-4c55-9b1c-2d7f0f6f4711")
 CONTRACTS = "http://schemas.microsoft.com/xrm/2011/Contracts"
 ORGANIZATION = "simulator.crm4.dynamics.test"
 SOURCE = "/default/sap.s4.beh/S4DCLNT100"
-# A webhook is tried once more, and only after these (wire: dataverse 8); Event Mesh goes on until it is heard.
-ATTEMPTS = {DATAVERSE: 2, SAP: 5}
+# Who tells, and of which system's changes.
+TELLERS = {DATAVERSE: DATAVERSE, SAP: SAP, "idoc": SAP, "sf": sf_told.SYSTEM, "slack": "slack"}
+CHANNELS = {"idoc": "sap_idoc"}
+# A webhook is tried once more, and only after these (wire: dataverse 8); Slack tries three times more; Event Mesh, an
+# outbound message and, by its customizing, an IDoc go on until they are heard: here for five times.
+ATTEMPTS = {DATAVERSE: 2, SAP: 5, "idoc": 5, "sf": 5, "slack": 4}
 REPEATED = {DATAVERSE: (502, 503, 504)}
 BATCH = 100
 # Set of records → family of events, its key fields (wire: sap, events).
@@ -40,41 +46,6 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "A_BillingDocument": ("billingdocument.v1.BillingDocument", ("BillingDocument",)),
     "A_SupplierInvoice": ("supplierinvoice.v1.SupplierInvoice", ("SupplierInvoice", "FiscalYear")),
 }
-
-
-@dataclass(frozen=True)
-class Change:
-    """One committed change as the ledger of effects has it."""
-
-    number: int
-    time: str
-    system: str
-    entity: str
-    before: Fields | None
-    after: Fields | None
-
-    @property
-    def verb(self) -> str:
-        """Whether something came, went or is another now."""
-        return "Create" if self.before is None else "Delete" if self.after is None else "Update"
-
-    @property
-    def record(self) -> Fields:
-        """The record as it stands, or as it stood before it went."""
-        return self.after if self.after is not None else self.before or {}
-
-    def id(self, of: str) -> str:
-        """Make an id that the same change always has."""
-        return str(uuid.uuid5(NAMESPACE, f"{of}:{self.number}:{self.time}"))
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message, ready to be sent to a hook."""
-
-    id: str
-    body: bytes
-    headers: dict[str, str] = field(hash=False)
 
 
 def message_of(change: Change) -> Message | None:
@@ -155,7 +126,7 @@ def _event(change: Change) -> Message:
 class Teller(threading.Thread):
     """Tells a console what changes, in the order in which it was committed.
 
-    ``hooks`` names the console's connection for each system that tells: ``{"dv": "dv", "sap": "sap"}``.
+    ``hooks`` names the console's connection for each of ``TELLERS`` that tells: ``{"dv": "dv", "sf": "crm"}``.
     """
 
     def __init__(self, store: Store, target: Target, hooks: Mapping[str, str], *, pause: float = 0.5) -> None:
@@ -211,20 +182,34 @@ class Teller(threading.Thread):
         for change in self._news():
             if self.stopping.is_set():
                 break
-            message = message_of(change)
-            outcome = self._push(change.system, message) if message else None
+            outcomes = [
+                (CHANNELS.get(by, f"{by}_hook"), message.id, *self._push(by, message))
+                for by, message in self._messages(change)
+            ]
             with self.store.write() as session:
                 if not _stands(session, change):
                     # Somebody reset the business meanwhile: what is told of it belongs to the old one.
                     break
-                if message and outcome:
-                    session.connection.execute(
-                        "INSERT INTO posts(time, channel, ids, attempts, status, error) VALUES(?,?,?,?,?,?)",
-                        (now_text(), f"{change.system}_hook", message.id, *outcome),
-                    )
-                    sent += 1
+                session.connection.executemany(
+                    "INSERT INTO posts(time, channel, ids, attempts, status, error) VALUES(?,?,?,?,?,?)",
+                    [(now_text(), *outcome) for outcome in outcomes],
+                )
+                sent += len(outcomes)
                 session.set_meta("told", str(change.number))
         return sent
+
+    def _messages(self, change: Change) -> list[tuple[str, Message]]:
+        """Write what each teller says of a change."""
+        telling = [by for by in self.hooks if TELLERS[by] == change.system]
+        written = [(by, self._message(by, change)) for by in telling]
+        return [(by, message) for by, message in written if message is not None]
+
+    def _message(self, by: str, change: Change) -> Message | None:
+        if by == "sf":
+            return sf_told.message_of(change, self.store)
+        if by == "slack":
+            return chat_told.message_of(change)
+        return sap_idocs.message_of(change) if by == "idoc" else message_of(change)
 
     def _news(self) -> list[Change]:
         with self.store.read() as session:
@@ -237,38 +222,63 @@ class Teller(threading.Thread):
             Change(number, time, system, entity, _read(before), _read(after))
             for number, time, system, entity, before, after in rows
         ]
-        return [change for change in news if change.system in self.hooks] or news[-1:]
+        telling = {TELLERS[by] for by in self.hooks}
+        return [change for change in news if change.system in telling] or news[-1:]
 
-    def _push(self, system: str, message: Message) -> tuple[int, int | None, str | None] | None:
+    def _push(self, by: str, message: Message) -> tuple[int, int | None, str | None]:
         """Send a message; answers attempts, the last status, and what went wrong in the end."""
-        if system not in self.hooks:
-            return None
-        headers = {**message.headers, "X-Goldseam-Secret": self.target.hook_secret}
-        path = f"/api/v1/hooks/{self.hooks[system]}/"
         status, error = None, None
-        for attempt in range(1, ATTEMPTS[system] + 1):
+        for attempt in range(1, ATTEMPTS[by] + 1):
             after = 0.0
             try:
-                status, after = send(self.target.url, "POST", path, message.body, headers)
-                error = None if status < 300 else f"HTTP {status}"
+                status, after, error = self._once(by, message, attempt)
             except (OSError, http.client.HTTPException) as failure:
                 status, error = None, f"{type(failure).__name__}: {failure}"
             if (
                 error is None
-                or not _passes(system, status)
-                or attempt == ATTEMPTS[system]
+                or not _passes(by, status)
+                or attempt == ATTEMPTS[by]
                 or self.stopping.wait(max(self.pause, after))
             ):
                 break
         if error is not None:
-            logger.warning("%s was not heard after %d attempts: %s", system, attempt, error)
+            logger.warning("%s was not heard after %d attempts: %s", by, attempt, error)
         return attempt, status, error
 
+    def _once(self, by: str, message: Message, attempt: int) -> tuple[int | None, float, str | None]:
+        """Make one try; answers status, Retry-After in seconds, and what is wrong with the answer."""
+        path, headers = f"/api/v1/hooks/{self.hooks[by]}/", dict(message.headers)
+        if by == "sf":
+            # Salesforce can send no header of its own: the secret is a part of the address.
+            path += f"{quote(self.target.hook_secret, safe='')}/"
+        elif by == "slack":
+            headers |= chat_told.signed(message, self.target.hook_secret, attempt)
+        elif by == "idoc":
+            user = base64.b64encode(f"{sap_idocs.SENDER}:{self.target.hook_secret}".encode()).decode()
+            headers["Authorization"] = f"Basic {user}"
+        else:
+            headers["X-Goldseam-Secret"] = self.target.hook_secret
+        if "SOAPAction" in headers:
+            return _acknowledged(self.target.url.rstrip("/") + path, message)
+        status, after = send(self.target.url, "POST", path, message.body, headers)
+        return status, after, None if status < 300 else f"HTTP {status}"
 
-def _passes(system: str, status: int | None) -> bool:
-    """Tell whether a system tries again after this status; ``None``: nobody answered."""
-    if system in REPEATED:
-        return status in REPEATED[system]
+
+def _acknowledged(url: str, message: Message) -> tuple[int | None, float, str | None]:
+    """Send an outbound message: what is not acknowledged was not heard, whatever the status."""
+    try:
+        status, said = sf_outbound.post(url, message.body)
+    except Refusal as nobody:
+        return None, 0.0, nobody.message
+    return status, 0.0, None if sf_outbound.acknowledged(status, said) else f"HTTP {status}, not acknowledged"
+
+
+def _passes(by: str, status: int | None) -> bool:
+    """Tell whether it is tried again after this status; ``None``: nobody answered."""
+    if by in REPEATED:
+        return status in REPEATED[by]
+    if by in ("sf", "slack"):
+        return True
     return status is None or status >= 500 or status in (408, 429)
 
 

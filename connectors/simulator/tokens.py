@@ -1,4 +1,8 @@
-"""Access tokens of the two simulated systems: issued, checked, expired on demand."""
+"""Access tokens of the two simulated systems: issued, checked, expired on demand.
+
+Facts (wire: dynamics-fo 2, dataverse 1, salesforce 1): client credentials; Entra says when a token ends, Salesforce
+does not; an unknown or ended token is a 401 in the system's own shape.
+"""
 
 from __future__ import annotations
 

@@ -1,134 +1,14 @@
 """The demo as an outsider meets it: one process started, nobody touching it, then one mend approved and taken back."""
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.ports import free_pair
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 150.0  # seconds; on an idle machine it takes about thirty
-
-
-class Demo:
-    """A running demo, seen through its API and the simulator's ledger."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port, self.folder = free_pair(), folder
-        names = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")}
-        self.environment = {
-            **names,
-            "PORT": str(self.port),
-            "DATA_DIR": str(folder),
-            "DEMO_STREAM_SECONDS": "20",
-            "ENVIRONMENT": "dev",
-        }
-        self.log = folder.parent / "demo.log"
-        self.ready: dict[str, str] = {}
-        self.process: subprocess.Popen[bytes] | None = None
-        self.api: Any = None
-        self.world: Any = None
-        self.others: list[httpx.Client] = []
-
-    def start(self) -> float:
-        """Start it and wait for its ready line; return the seconds that took."""
-        began, earlier = time.monotonic(), len(self.lines()) if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "demo"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
-        line = self.until(lambda: (lines := self.lines()) and len(lines) > earlier and lines)
-        url, password, token = line[-1]
-        self.ready = {"url": url, "password": password, "token": token}
-        self.close()
-        self.api = httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
-        self.world = httpx.Client(base_url=f"http://127.0.0.1:{self.port + 1}", timeout=30)
-        return time.monotonic() - began
-
-    def close(self) -> None:
-        """Close what was opened to look at it."""
-        for client in (self.api, self.world, *self.others):
-            if client is not None:
-                client.close()
-        self.others.clear()
-
-    def lines(self) -> list[tuple[str, str, str]]:
-        """The ready lines that it has printed, one for each start."""
-        return re.findall(r"^ready (\S+) user=admin password=(\S+) token=(\S+)$", self.text(), re.MULTILINE)
-
-    def text(self) -> str:
-        """What it has printed."""
-        return self.log.read_text(errors="replace")
-
-    def stop(self) -> int:
-        """Ask it to stop; return its exit code."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=40)
-
-    def until(self, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
-        """Look again and again until there is something to see."""
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            try:
-                found = look()
-            except httpx.TransportError:
-                found = None
-            if found:
-                return found
-            assert self.process is not None
-            assert self.process.poll() is None, self.text()[-3000:]
-            time.sleep(0.25)
-        raise AssertionError(f"It did not happen within {patience:.0f} s. {self.text()[-2000:]}")
-
-    def incidents(self, **query: str) -> list[dict[str, Any]]:
-        """Every incident that a query finds, page by page."""
-        found, url = [], f"{self.ready['url']}/api/v1/incidents/"
-        params: dict[str, str] | None = {"page_size": "200", **query}
-        while url:
-            page = self.api.get(url, params=params).json()
-            found += page["results"]
-            url, params = page["next"], None
-        return found
-
-    def incident(self, pk: int) -> dict[str, Any]:
-        """One incident in full."""
-        found: dict[str, Any] = self.api.get(f"/incidents/{pk}/").json()
-        return found
-
-    def as_user(self, username: str) -> httpx.Client:
-        """An API client with a fresh token of another person, made by the documented command."""
-        made = subprocess.run(
-            [sys.executable, "manage.py", "issue_token", username],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        token = re.search(r"gs_\S+", made.stdout)
-        assert token is not None, made.stdout
-        headers = {"Authorization": f"Bearer {token.group()}"}
-        client = httpx.Client(base_url=f"{self.ready['url']}/api/v1", headers=headers, timeout=30)
-        self.others.append(client)
-        return client
-
-    def effects_twice(self) -> dict[str, int]:
-        """Effect keys that stand more than once in the systems' own ledger, side effects left out."""
-        rows = self.world.get("/ledger/effects", params={"limit": 100_000}).json()
-        keys = Counter(row["effect_key"] for row in rows if row["effect_key"] and row["kind"] != "side_effect")
-        return {key: number for key, number in keys.items() if number > 1}
+from tests.journeys.running import PATIENCE, Demo
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +22,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         running.close()
         if running.process is not None and running.process.poll() is None:
             running.stop()
+
+
+def pending(demo: Demo) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = demo.api.get("/approvals/", params={"state": "pending"}).json()["results"]
+    return rows
+
+
+def settled(demo: Demo, pk: int) -> str:
+    """Say where an incident has come to rest; blank while the loop is at work on it."""
+    status: str = demo.incident(pk)["status"]
+    return "" if status in ("new", "triaged", "diagnosed") else status
 
 
 def autonomous(demo: Demo) -> list[dict[str, Any]]:
@@ -208,14 +99,7 @@ def test_one_is_approved_resolved_taken_back_and_each_effect_stands_once(demo: D
 @pytest.mark.chaos
 def test_the_ledger_holds_and_the_viewer_sees_only_one_unit(demo: Demo):
     viewer = demo.as_user("viewer")
-    checked = subprocess.run(
-        [sys.executable, "manage.py", "verify_audit"],
-        cwd=ROOT,
-        env=demo.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    checked = demo.audit_holds()
 
     seen = viewer.get("/incidents/", params={"page_size": "200"}).json()["results"]
 
@@ -266,13 +150,12 @@ def test_both_processes_stand_side_by_side(demo: Demo):
 
 
 @pytest.mark.chaos
-def test_an_order_that_two_systems_hold_is_one_incident_and_one_plan_lets_it_go_in_both(demo: Demo):
-    waiting = demo.until(
-        lambda: [row for row in demo.incidents(status="awaiting_approval") if row["code"] == "held_elsewhere"]
+def test_an_order_that_six_ways_tell_of_is_one_incident_and_one_plan_mends_it_in_three_systems(demo: Demo):
+    first = min(demo.until(lambda: [row["id"] for row in demo.incidents() if row["code"] == "held_elsewhere"]))
+    held = demo.until(lambda: (one := demo.incident(first))["signals_count"] == 6 and one)
+    asked = demo.until(
+        lambda: next((one for one in pending(demo) if one["incident"] == held["id"]), None)  # as it stands now
     )
-    held = demo.until(lambda: (one := demo.incident(waiting[0]["id"]))["signals_count"] == 2 and one)
-    pending = demo.api.get("/approvals/", params={"state": "pending"}).json()["results"]
-    asked = next(one for one in pending if one["incident"] == held["id"])
     for name in ("approver", "compliance"):
         body = {"comment": "F&O lets it go", "digest": asked["digest"]}
         said = demo.as_user(name).post(f"/approvals/{asked['id']}/approve/", json=body)
@@ -281,9 +164,40 @@ def test_an_order_that_two_systems_hold_is_one_incident_and_one_plan_lets_it_go_
     demo.until(lambda: demo.incident(held["id"])["status"] == "resolved")
 
     rows = demo.world.get("/ledger/effects", params={"limit": 100_000}).json()
-    done = [row for row in rows if row["system"] in ("dv", "sap") and row["kind"] not in ("person", "side_effect")]
-    assert sorted(row["system"] for row in done) == ["dv", "sap"]
+    kinds = ("person", "side_effect")
+    done = [(row["system"], row["entity"]) for row in rows if row["kind"] not in kinds]
+    assert Counter(done)["dv", "salesorder"] == Counter(done)["sap", "A_SalesOrder"] == 1
+    case = [row for row in rows if row["entity"] == "Case" and row["after"]["Type"] == "Order stopped"]
+    assert [(row["kind"], row["after"]["Status"]) for row in case] == [("person", "New"), ("update", "Closed")]
     assert demo.effects_twice() == {}
+
+
+@pytest.mark.chaos
+def test_what_people_write_by_mail_and_in_chat_is_one_incident_each_and_waits_for_a_person(demo: Demo):
+    codes = ("reported_order", "reported_message", "reported_invoice")
+    ids = demo.until(
+        lambda: len(found := [row["id"] for row in demo.incidents() if row["code"] in codes]) == 3 and found
+    )
+
+    demo.until(lambda: sorted(demo.incident(pk)["signals_count"] for pk in ids) == [1, 1, 2])
+    assert {demo.until(partial(settled, demo, pk)) for pk in ids} == {"needs_operator"}
+
+
+@pytest.mark.chaos
+def test_it_tells_people_and_programs_outside_and_each_message_went_out_once(demo: Demo):
+    def received(system: str, kind: str) -> list[dict[str, Any]]:
+        rows = demo.world.get("/ledger/effects", params={"limit": 100_000}).json()
+        return [row for row in rows if (row["system"], row["kind"]) == (system, kind)]
+
+    mails = demo.until(lambda: received("mail", "create"))
+    events = demo.until(lambda: received("receiver", "received"))
+    posted = demo.until(lambda: received("slack", "create"))
+
+    assert {tuple(row["after"]["recipients"]) for row in mails} == {("approvers@contoso.test",)}
+    assert len({row["after"]["message_id"] for row in mails}) == len(mails)
+    assert len({(row["after"]["source"], row["after"]["id"]) for row in events}) == len(events)
+    assert {row["after"]["channel"] for row in posted} == {"C0ORDERS1"}
+    assert demo.world.get("/control/stream").json()["errors"] == []
 
 
 @pytest.mark.chaos

@@ -136,7 +136,8 @@ def test_what_a_function_did_stays_only_if_its_own_session_commits(world: Bench)
 
     assert said["RETURN"][0]["TYPE"] == "S"
     assert none == []
-    assert [effect["kind"] for effect in world.effects()] == ["action:Reverse"]
+    # The entry is marked, and its item stands in the reversal as well.
+    assert [effect["kind"] for effect in world.effects()] == ["action:Reverse", "side_effect"]
     again = rfc(world, "BAPI_ACC_DOCUMENT_REV_POST", body, mine)
     assert (again.status_code, again.json()["RETURN"][0]["TYPE"]) == (200, "E")
 

@@ -225,7 +225,7 @@ def test_a_reset_that_makes_no_sense_is_refused_and_forgets_nothing(world: Bench
     assert world.truth("fo", "SalesOrderHeadersV2", "SO-1")
 
 
-@pytest.mark.parametrize("path", ["/control/nothing", "/ledger", "/", "/elsewhere"])
+@pytest.mark.parametrize("path", ["/control/nothing", "/ledger/nothing", "/", "/elsewhere"])
 def test_an_unknown_control_is_a_404(sim: Bench, path: str):
     assert sim.http.get(path).status_code == 404
 

@@ -376,3 +376,20 @@ def test_every_planted_kind_can_be_mended_over_the_wire(demo: Bench):
 
     assert (credited.status_code, released.status_code) == (200, 200)
     assert {row["effect_key"] for row in demo.effects()} == {"k-1", "k-2"}
+
+
+def test_an_order_stands_in_four_systems_under_ids_of_its_own(demo: Bench):
+    with demo.simulator.store.read() as session:
+        held = {system: session.records(system, name) for system, name in (
+            ("fo", "SalesOrderHeadersV2"), ("sap", "A_SalesOrder"), ("dv", "salesorder"), ("sf", "Order"),
+        )}  # fmt: skip
+    numbers = {
+        "fo": "SalesOrderNumber", "sap": "PurchaseOrderByCustomer", "dv": "ordernumber", "sf": "OrderReferenceNumber"
+    }  # fmt: skip
+    known = {system: {row.fields[numbers[system]]: row.key for row in rows} for system, rows in held.items()}
+
+    shared = set(known["fo"])
+    assert len(shared) == len(known["fo"]) > 200
+    assert all(set(known[system]) == shared for system in known)
+    for number in shared:
+        assert len({keys[number] for keys in known.values()}) == len(known)

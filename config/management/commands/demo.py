@@ -18,7 +18,8 @@ class Command(BaseCommand):
     """Prepare the data folder, start the simulator, web, worker and beat, and print how to get in."""
 
     help = (
-        "Starts Goldseam with a simulated Dynamics 365 F&O and Salesforce. PORT and DATA_DIR come from the environment."
+        "Starts Goldseam with a simulated enterprise: Dynamics 365, SAP, Salesforce, mail and chat."
+        " PORT and DATA_DIR come from the environment."
     )
     requires_system_checks: list[str] = []
 
