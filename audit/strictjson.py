@@ -1,19 +1,15 @@
 """JSON as it should be: what different readers would read differently is refused, not guessed at."""
 
-import json
-import re
 from typing import IO, Any
 
 from django.conf import settings
 from rest_framework.parsers import BaseParser
 
+from audit import plainjson
 from audit.errors import Invalid, Refusal
 
-MAX_DEPTH = 32
-MAX_DIGITS = 30
-# Each costs some sixty bytes, even where it stands in the text as two.
-MAX_CONTAINERS = 200_000
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+# An object or list costs some sixty bytes, even where it stands in the text as two.
+LIMITS = plainjson.Limits(depth=32, digits=30, containers=200_000)
 
 
 class BadJson(Invalid):
@@ -39,75 +35,14 @@ def loads(raw: bytes) -> Any:
     lists, numbers of more than 30 digits, and characters that PostgreSQL cannot store (NUL, half characters).
     """
     try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadJson(f"The body is not UTF-8 (byte {error.start}).") from error
-    containers = text.count("{") + text.count("[")
-    if containers > MAX_CONTAINERS:
-        raise BadJson(f"The body holds more than {MAX_CONTAINERS:,} objects and lists.")
-    try:
-        value = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        raise BadJson(f"Not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
-    except RecursionError as error:
-        raise BadJson(_TOO_DEEP) from error
-    if containers > MAX_DEPTH:
-        _check_depth(value)
-    if "\\u0000" in text or _SURROGATE.search(text):
+        text = plainjson.decoded(raw)
+        value = plainjson.read(text, LIMITS)
+    except plainjson.Unreadable as bad:
+        words = str(bad)
+        raise BadJson(f"{words[0].upper()}{words[1:]}.") from None
+    if plainjson.may_be_unstorable(text):
         _check_text(value)
     return value
-
-
-_TOO_DEEP = f"The body is nested more than {MAX_DEPTH} levels deep."
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        # One pass: counting each key would let a large hostile object hold the process for minutes.
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise BadJson(f"The key {key[:100]!r} stands twice in one object.")
-            seen.add(key)
-    return found
-
-
-def _integer(text: str) -> int:
-    if len(text.lstrip("-")) > MAX_DIGITS:
-        raise BadJson(f"A number has more than {MAX_DIGITS} digits.")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if sum(character.isdigit() for character in text) > MAX_DIGITS or value in (float("inf"), float("-inf")):
-        raise BadJson(f"A number has more than {MAX_DIGITS} digits or is too large.")
-    return value
-
-
-def _constant(text: str) -> float:
-    raise BadJson(f"{text} is no JSON number.")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant
-)
-
-
-def _check_depth(value: Any) -> None:
-    """Walk level by level, holding only the containers: a large flat batch costs one pass."""
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise BadJson(_TOO_DEEP)
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
-        ]
 
 
 def _check_text(value: Any) -> None:

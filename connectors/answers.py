@@ -52,7 +52,7 @@ def raise_for(reply: Reply, *, label: str, wrote: bool, explain: Explain) -> Non
 
 def failure(reply: Reply, *, label: str, wrote: bool, explain: Explain) -> ConnectorError:
     """Return the failure that an answer outside 2xx means."""
-    status, wait = reply.status, retry_after(reply.headers.get("retry-after", ""))
+    status, wait = reply.status, retry_after(reply.headers.get("retry-after", ""), reply.headers.get("date", ""))
     if status == 401:
         return Unauthorized(f"{label} does not accept the credentials.", status=401)
     if status == 429:
@@ -88,22 +88,37 @@ def _kind(status: int, said: Explained, *, wrote: bool, waiting: bool) -> type[C
     return NotFound if said.missing or status in (404, 410) else Refused
 
 
-def retry_after(text: str) -> float | None:
-    """Read a Retry-After header: seconds or an HTTP date; ``None`` where there is none that can be read."""
-    if not text.strip():
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(text)
-        except (TypeError, ValueError):
+def retry_after(text: str, date: str = "") -> float | None:
+    """Read a Retry-After header: seconds or an HTTP date; ``None`` where there is none that can be read.
+
+    A date is held against the answer's own ``date``, where it has one: the system's clock may not be ours. Of several
+    numbers, as proxies join them, the longest counts.
+    """
+    numbers = [_number(part) for part in text.split(",")]
+    if None not in numbers:
+        seconds = max(number for number in numbers if number is not None)
+    else:
+        until, told = _moment(text), _moment(date)
+        if until is None:
             return None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        seconds = (moment - datetime.now(UTC)).total_seconds()
-    if not math.isfinite(seconds):
-        return None
+        seconds = (until - (told or datetime.now(UTC))).total_seconds()
     return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _explained(reply: Reply, explain: Explain) -> Explained:

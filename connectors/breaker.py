@@ -28,7 +28,9 @@ def admit(connection: Connection, gate: Gate, now: datetime) -> None:
     if gate.opened_at is None:
         return
     last = now - timedelta(seconds=PROBE_SECONDS)
-    rested = Q(probed_at=None) | Q(probed_at__lte=last)
+    # A try that lies ahead was noted before the database's clock was set back: nobody waits until it comes round again.
+    ahead = Q(probed_at__gt=now + timedelta(seconds=2 * PROBE_SECONDS))
+    rested = Q(probed_at=None) | Q(probed_at__lte=last) | ahead
     if Gate.objects.filter(rested, pk=gate.pk, opened_at__isnull=False).update(probed_at=now):
         return
     probed = Gate.objects.values_list("probed_at", flat=True).get(pk=gate.pk)

@@ -12,7 +12,7 @@ from django.db.models import Field, Q
 from pydantic import ValidationError
 
 from audit.clock import db_now
-from connectors import door, notices, registry
+from connectors import credential_uses, door, notices, registry
 from connectors.base import (
     Blocked,
     Connector,
@@ -21,7 +21,6 @@ from connectors.base import (
     RateLimited,
     Record,
     Trace,
-    Unanswered,
     Unauthorized,
     Written,
 )
@@ -111,6 +110,7 @@ def finish(row: Call, connector: Connector | None, *, outcome: str, **columns: A
     with database.cursor() as cursor:
         cursor.execute(statement, [*(_value(row, field) for field in changed), row.pk])
         row.finished_at = clock(cursor.fetchone()[0])
+    credential_uses.note(row.connection_id, trace.secrets)
 
 
 def _value(row: Call, field: "Field[Any, Any]") -> Any:
@@ -128,7 +128,7 @@ def told(error: ConnectorError, redactor: Redactor) -> None:
 def close_failed(row: Call, use: Use, connector: Connector | None, error: ConnectorError) -> None:
     with transaction.atomic():
         finish(row, connector, outcome=type(error).__name__.lower(), status=error.status, message=str(error)[:2000])
-        if isinstance(error, RateLimited) or (isinstance(error, Unanswered) and error.retry_after):
+        if isinstance(error, RateLimited) or (error.retry_after and not isinstance(error, Blocked)):
             _pause(use.connection, error.retry_after or DEFAULT_PAUSE_SECONDS)
         if isinstance(error, Blocked):
             about = error.about or use.operation

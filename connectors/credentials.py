@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from connectors.base import ConnectorError
+
 # A token that ends in the middle of a call is worth nothing.
 MARGIN_SECONDS = 60.0
 
@@ -25,8 +27,18 @@ class Token:
         return self.ends_at is None or time.monotonic() < self.ends_at - MARGIN_SECONDS
 
 
+@dataclass
+class _Place:
+    """Where the threads that want one token meet."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    # What came of the last fetch, where it failed, and when that ended (monotonic seconds).
+    failed: ConnectorError | None = None
+    failed_at: float = 0.0
+
+
 _tokens: dict[str, Token] = {}
-_locks: dict[str, threading.Lock] = {}
+_places: dict[str, _Place] = {}
 _guard = threading.Lock()
 
 
@@ -36,14 +48,31 @@ def key_of(*parts: str) -> str:
 
 
 def token_for(key: str, fetch: Callable[[], Token]) -> Token:
-    """Return the kept token, or fetch one; of many threads one fetches and the others wait for it."""
+    """Return the kept token, or fetch one; of many threads one fetches and the others wait for it.
+
+    Where that fails, it has failed for all who waited: each trying after the other would hold the last for minutes.
+    """
+    begun = time.monotonic()
     with _guard:
-        lock = _locks.setdefault(key, threading.Lock())
-    with lock:
+        place = _places.setdefault(key, _Place())
+    with place.lock:
         token = _tokens.get(key)
-        if token is None or not token.usable:
+        if token is not None and token.usable:
+            return token
+        if place.failed is not None and place.failed_at > begun:
+            raise again(place.failed)
+        try:
             token = _tokens[key] = fetch()
+        except ConnectorError as error:
+            place.failed, place.failed_at = again(error), time.monotonic()
+            raise
+        place.failed = None
         return token
+
+
+def again(error: ConnectorError) -> ConnectorError:
+    """Return the same failure for another thread: an exception belongs to the one that it rises in."""
+    return type(error)(str(error), status=error.status, code=error.code, retry_after=error.retry_after)
 
 
 def forget(key: str, token: Token) -> None:

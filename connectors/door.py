@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from audit.clock import db_now
-from connectors import breaker, budgets, pacing, standing
+from connectors import breaker, budgets, modelhosts, pacing, registry, standing
 from connectors.base import Blocked, Connector, ConnectorError, Unanswered
 from connectors.models import Connection, EmergencyStop
 from connectors.payloads import storable_text
@@ -74,8 +74,13 @@ def halt(asked: Asked, connection: Connection) -> None:
     """Raise ``Blocked`` where the kill switch of everything, of the connection or of the operation is thrown.
 
     The first two stop writing; reads go on, so that what is under way can be followed to its end. One that names an
-    operation stops that, whatever it is; what became of an effect may still be looked up.
+    operation stops that, whatever it is; what became of an effect may still be looked up. A model is asked only where
+    the installation lets models be asked, a test of the connection included.
     """
+    kind = registry.KINDS.get(connection.kind)
+    is_model = kind is not None and kind.reads_as == "model"
+    if is_model and (said := modelhosts.objection(connection.slug, connection.config)):
+        raise Blocked(said, code="class")
     if asked.direction not in ("write", "tell", "read") or not _told(connection, "stopped"):
         return
     every = Q(operation="") if asked.direction in ("write", "tell") else Q(pk=None)
@@ -103,8 +108,8 @@ def admit(asked: Asked, connection: Connection, connector: Connector, tokens: in
     gated = limited or connection.gate_id is None or _told(connection, "unwell")
     budgeted = _told(connection, "budgeted")
     if not (gated or budgeted):
-        if connection.not_before is not None and asked.direction != "check":
-            _rested(connection, db_now())
+        if asked.direction != "check":
+            rested(connection)
         return Passed()
     found, taken = standing.look(connection), budgets.Taken()
     if budgeted:
@@ -120,6 +125,12 @@ def admit(asked: Asked, connection: Connection, connector: Connector, tokens: in
     if gate is not None:
         breaker.admit(connection, gate, found.now)
     return Passed(taken)
+
+
+def rested(connection: Connection) -> None:
+    """Raise ``Blocked`` while the pause lasts that the target asked for."""
+    if connection.not_before is not None:
+        _rested(connection, db_now())
 
 
 def _rested(connection: Connection, now: datetime) -> None:

@@ -66,8 +66,7 @@ def call(
     Raises only ``ConnectorError``; our own refusals are ``Blocked``. Must not be called inside a transaction
     (``RuntimeError``): rows would stay locked while the network is waited for.
     """
-    declared = registry.operation_of(connection, operation)
-    direction = {Write: "write", Tell: "tell"}.get(type(declared), "read")
+    direction = _direction(registry.operation_of(connection, operation))
     use = calls.Use(connection, operation, direction, actor, incident, effect_key, purpose)
 
     def act(connector: Connector, found: Operation, valid: Arguments) -> tuple[list[Record], Written | None]:
@@ -180,6 +179,10 @@ def complete(connection: Connection, payload: dict[str, Any], *, actor: str) -> 
     return _recorded(use, {}, lambda connector: connector.complete(payload))[0]
 
 
+def _direction(operation: Operation | None) -> str:
+    return "write" if isinstance(operation, Write) else "tell" if isinstance(operation, Tell) else "read"
+
+
 def _write_only(operation: Operation) -> Write:
     if not isinstance(operation, Write):
         raise Blocked(f"{operation.name} changes nothing: there is no effect to look at.", code="operation")
@@ -209,6 +212,8 @@ def _recorded(use: calls.Use, arguments: Mapping[str, Any], act: Callable[[Conne
         calls.close_failed(_opened(use, calls.logged(use, None, arguments)), use, None, error)
         raise
     row, passed, refusal = _admitted(use, fresh, connector, arguments)
+    if use.direction == "write":
+        connector.http.guard = lambda: _still_allowed(use)
     try:
         if refusal is not None:
             raise refusal
@@ -258,14 +263,15 @@ def _allowed(use: calls.Use, connection: Connection, connector: Connector, argum
 
     Raises ``Blocked``.
     """
-    if not connection.enabled and use.direction != "check":
-        raise Blocked(f"The connection {connection.slug} is disabled.", code="disabled")
-    door.halt(use.asked, connection)
+    _unstopped(use, connection)
     tokens = 0
     if use.direction not in ("check", "poll"):
         operation = connector.operation(use.operation)
         if operation is None:
             raise Blocked(f"{connector.label} has no operation “{use.operation}”.", code="operation")
+        if use.direction in ("read", "write", "tell") and use.direction != _direction(operation):
+            # What was asked for is by now something else: its own rules were never asked.
+            raise Blocked(f"{use.operation} of {connection.slug} has been changed; ask again.", code="operation")
         tokens = connector.tokens_expected(operation, _validated(operation, arguments))
         if refused := _unasked(type(connector), connector.settings, operation, arguments):
             raise Blocked(f"{connection.slug}: {refused}", code="entity")
@@ -274,6 +280,20 @@ def _allowed(use: calls.Use, connection: Connection, connector: Connector, argum
         _may_change(use, connection)
     classes.admit(connection, use.direction, arguments, use.purpose)
     return tokens
+
+
+def _unstopped(use: calls.Use, connection: Connection) -> None:
+    if not connection.enabled and use.direction != "check":
+        raise Blocked(f"The connection {connection.slug} is disabled.", code="disabled")
+    door.halt(use.asked, connection)
+
+
+def _still_allowed(use: calls.Use) -> None:
+    """Hold a write once more against what somebody may have changed since it was let in. Raises ``Blocked``."""
+    now = door.fresh(use.connection.pk)
+    _unstopped(use, now)
+    _may_change(use, now)
+    door.rested(now)
 
 
 def _unasked(kind: type[Connector], settings: Any, operation: Operation, arguments: Mapping[str, Any]) -> str:

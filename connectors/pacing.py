@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.db import connection as database
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils.crypto import salted_hmac
 
 from connectors.base import Blocked, Connector
@@ -31,11 +31,13 @@ def gate_of(connection: Connection, connector: Connector) -> Gate:
             gate, _ = Gate.objects.get_or_create(key=key)
     except IntegrityError:
         gate = Gate.objects.get(key=key)
+    mine = Connection.objects.filter(pk=connection.pk)
+    mine.update(gate=gate)
     shared = Connection.objects.filter(gate=gate).aggregate(until=Max("not_before"))["until"]
-    changes: dict[str, object] = {"gate": gate}
     if shared is not None and (connection.not_before is None or connection.not_before < shared):
-        changes["not_before"] = connection.not_before = shared
-    Connection.objects.filter(pk=connection.pk).update(**changes)
+        connection.not_before = shared
+        # A longer pause, which another worker has met meanwhile, stays.
+        mine.filter(Q(not_before=None) | Q(not_before__lt=shared)).update(not_before=shared)
     connection.gate = gate
     return gate
 

@@ -4,13 +4,14 @@ What is told to us (hooks, signals) is read by ``audit.strictjson``, which refus
 text, while a record that stands in another system has to be readable as it is.
 """
 
-import json
-import math
 import re
 from typing import Any
 
-DEPTH = 64
-DIGITS = 64
+from audit import plainjson
+
+# Identifiers of 64 bits must come through without loss; more digits are nobody's number. Objects and values cost many
+# times what they take in the text: as many as this keep the whole answer within some 100 MB.
+LIMITS = plainjson.Limits(depth=64, digits=64, containers=200_000, values=500_000)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -19,58 +20,23 @@ class BadPayload(ValueError):
 
 
 def loads_answer(body: bytes) -> Any:
-    """Read an answer. Raises ``BadPayload`` for broken text, duplicate names, NaN, absurd depth or numbers.
+    """Read an answer. Raises ``BadPayload`` for broken text, duplicate names, NaN, absurd depth, sizes or numbers.
 
     Characters that no database stores (NUL, halves of a pair) are replaced by U+FFFD.
     """
     try:
-        value = json.loads(
-            body.decode("utf-8-sig"),
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=_whole,
-            parse_float=_fraction,
-        )
-    except UnicodeDecodeError:
-        raise BadPayload("not UTF-8") from None
-    except RecursionError:
-        raise BadPayload("nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise BadPayload(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
-    return _storable(value, 0)
+        text = plainjson.decoded(body, "utf-8-sig")
+        value = plainjson.read(text, LIMITS)
+    except plainjson.Unreadable as bad:
+        raise BadPayload(str(bad)) from None
+    return _storable(value) if plainjson.may_be_unstorable(text) else value
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise BadPayload("a name stands twice in one object")
-    return result
-
-
-def _constant(text: str) -> Any:
-    raise BadPayload(f"{text} is no number")
-
-
-def _whole(text: str) -> int:
-    # Identifiers of 64 bits must come through without loss; more is nobody's number.
-    if len(text) > DIGITS:
-        raise BadPayload("a number is too long")
-    return int(text)
-
-
-def _fraction(text: str) -> float:
-    if len(text) > DIGITS or not math.isfinite(value := float(text)):
-        raise BadPayload("a number is too large or too long")
-    return value
-
-
-def _storable(value: Any, depth: int) -> Any:
-    if depth > DEPTH:
-        raise BadPayload("nested too deeply")
+def _storable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {storable_text(name): _storable(part, depth + 1) for name, part in value.items()}
+        return {storable_text(name): _storable(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_storable(part, depth + 1) for part in value]
+        return [_storable(part) for part in value]
     return storable_text(value) if isinstance(value, str) else value
 
 

@@ -10,17 +10,18 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
+import httpcore
 import httpx
 from django.conf import settings
 
-from connectors import addresses
+from connectors import addresses, lines
 from connectors.base import Blocked, Trace, Unanswered, Unreachable
 from connectors.payloads import BadPayload, loads_answer
 
@@ -30,6 +31,8 @@ for _name in ("httpx", "httpcore"):
 
 CONNECT_SECONDS = 5.0
 USER_AGENT = "Goldseam/1"
+# Carries the effect key, so that a request that changes something is known by it.
+EFFECT_HEADER = "X-Effect-Key"
 
 
 class NotJson(Exception):
@@ -63,7 +66,20 @@ class Reply:
 @cache
 def _believed() -> ssl.SSLContext:
     """Return which certificates are believed, for every host the same: reading them takes longer than most calls."""
-    return httpx.create_ssl_context(trust_env=False)
+    return lines.private(httpx.create_ssl_context(trust_env=False))
+
+
+class _Lines(httpx.HTTPTransport):
+    """A pool of lines, each of which ends when its exchange has to."""
+
+    def __init__(self) -> None:
+        super().__init__(verify=_believed(), trust_env=False)
+        backend: Any = lines.Backend(httpcore)
+        # httpx takes no backend, so its pool is made here.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_believed(), max_connections=50, max_keepalive_connections=10, keepalive_expiry=5.0,
+            network_backend=backend,
+        )  # fmt: skip
 
 
 class _Checked(httpx.BaseTransport):
@@ -75,7 +91,9 @@ class _Checked(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        target = addresses.checked(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        # As it goes to the name server: ``host`` would be written in the letters that an xn-- name stands for.
+        host = url.raw_host.decode("ascii")
+        target = addresses.checked(url.scheme, host, url.port or (443 if url.scheme == "https" else 80))
         request.extensions = {**request.extensions, "sni_hostname": target.host}
         pool = self._pool(target.host)
         for address in target.addresses[:-1]:
@@ -91,8 +109,7 @@ class _Checked(httpx.BaseTransport):
     def _pool(self, host: str) -> httpx.BaseTransport:
         with self._lock:
             if host not in self._pools:
-                limits = httpx.Limits(max_connections=50, max_keepalive_connections=10, keepalive_expiry=5.0)
-                self._pools[host] = httpx.HTTPTransport(verify=_believed(), trust_env=False, limits=limits)
+                self._pools[host] = _Lines()
             return self._pools[host]
 
     def close(self) -> None:
@@ -139,6 +156,9 @@ class Http:
     def __init__(self, name: str, trace: Trace | None = None) -> None:
         self.name = name
         self.trace = trace or Trace()
+        # Asked before the first request that carries an effect, where others of the same use went before it: a token or
+        # a look at the record takes time, in which a stop may be thrown. Raises where it may not go out any more.
+        self.guard: Callable[[], None] | None = None
 
     def send(
         self,
@@ -156,19 +176,32 @@ class Http:
         Raises ``Blocked`` or ``Unreachable`` where nothing was sent, ``Unanswered`` where something was
         sent and no whole answer came back.
         """
+        guard = self.guard if EFFECT_HEADER in (headers or {}) else None
+        if guard is not None:
+            if self.trace.requests:
+                guard()
+            # What has begun is carried through.
+            self.guard = None
         self.trace.requests += 1
         self.trace.status = None
         try:
             content = {"headers": headers, "params": params, "json": json, "data": form, "content": raw}
-            return self._exchange(method, url, content)
+            reply = self._exchange(method, url, content)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Unreachable(f"{_host(url)} cannot be reached: {_said(error)}.", code="connect") from None
-        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
+        except httpx.LocalProtocolError:
+            # The error quotes the header, in a spelling that no redactor knows.
+            raise _unwritable(url) from None
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise Blocked(f"{_host(url)} cannot be called: {_said(error)}.", code="address") from None
         except httpx.TimeoutException:
             raise Unanswered(f"{_host(url)} did not answer in time.", code="timeout") from None
         except httpx.HTTPError as error:
             raise Unanswered(f"{_host(url)} broke off: {_said(error)}.", code="reset") from None
+        if reply.status == 401:
+            # Nothing was carried out; a fresh token takes its time again.
+            self.guard = guard
+        return reply
 
     def _exchange(self, method: str, url: str, content: dict[str, Any]) -> Reply:
         if httpx.URL(url).userinfo:
@@ -179,10 +212,15 @@ class Http:
             request = client.build_request(method, url, **content)
         except UnicodeError:
             # The error itself holds the whole header, a token perhaps: it is neither quoted nor chained.
-            raise Blocked(
-                f"A request to {_host(url)} holds letters that HTTP cannot carry.", code="arguments"
-            ) from None
+            raise _unwritable(url) from None
+        except (ValueError, TypeError):
+            raise Blocked(f"A request to {_host(url)} holds what JSON cannot say.", code="arguments") from None
+        lines.begin(limit)
         with closing(client.send(request, stream=True)) as response:
+            line = response.extensions.get("network_stream")
+            if isinstance(line, lines.Line) and not line.heard:
+                # Left over from the answer before it, on the same line: whose it is nobody knows.
+                raise Unanswered(f"{_host(url)} answered before it was asked.", code="reset")
             self.trace.status = response.status_code
             headers = {name.lower(): value for name, value in response.headers.items()}
             self.trace.request_id = _request_id(headers) or self.trace.request_id
@@ -191,8 +229,8 @@ class Http:
 
 
 def _bounded(chunks: Iterable[bytes], encoding: str, limit: float, host: str) -> bytes:
-    """Collect a body under the size and time limits; a compressed one is unpacked under the same limit."""
-    room: int = settings.OUTBOUND_MAX_BYTES
+    """Collect a body under the size and time limits; a compressed one must keep them packed and unpacked."""
+    packed = room = int(settings.OUTBOUND_MAX_BYTES)
     unpack = zlib.decompressobj(47) if encoding.lower() in ("gzip", "x-gzip", "deflate") else None
     if unpack is None and encoding.lower() not in ("", "identity"):
         raise Unanswered(
@@ -206,8 +244,10 @@ def _bounded(chunks: Iterable[bytes], encoding: str, limit: float, host: str) ->
             part = unpack.decompress(chunk, room + 1) if unpack else chunk
         except zlib.error:
             raise Unanswered(f"{host} answered with broken compression.", code="encoding") from None
-        room -= len(part)
-        if room < 0:
+        if unpack and unpack.unused_data:
+            raise Unanswered(f"{host} sends more behind the end of its compressed answer.", code="encoding")
+        packed, room = packed - len(chunk), room - len(part)
+        if min(packed, room) < 0:
             raise Unanswered(f"{host} answered with more than {settings.OUTBOUND_MAX_BYTES} bytes.", code="size")
         parts.append(part)
     if unpack and not unpack.eof and parts:
@@ -226,6 +266,10 @@ def _host(url: str) -> str:
         return httpx.URL(url).netloc.decode() or "The address"
     except (httpx.InvalidURL, UnicodeError):
         return url.partition("://")[2].partition("/")[0].rpartition("@")[2].partition("?")[0][:80] or "The address"
+
+
+def _unwritable(url: str) -> Blocked:
+    return Blocked(f"A request to {_host(url)} holds letters that HTTP cannot carry.", code="arguments")
 
 
 def _said(error: Exception) -> str:

@@ -21,28 +21,51 @@ class CannotOpen(Exception):
     """A sealed text does not open: another key, another row, or it was changed."""
 
 
+# What a sealed value that belongs to no row is bound to: no row's secret opens in its place.
+_VALUE = b"value of an argument"
+
+
 def seal(row: models.Model, name: str, text: str) -> str:
     """Encrypt ``text`` as the secret ``name`` of a saved ``row``."""
+    return _sealed(text, _bound(row, name))
+
+
+def seal_value(text: str) -> str:
+    """Encrypt an argument's value, which goes from a plan to its copies and belongs to none of their rows."""
+    return _sealed(text, _VALUE)
+
+
+def open_value(sealed: str) -> str:
+    """Decrypt what ``seal_value`` made. Raises ``CannotOpen``."""
+    return _opened(sealed, _VALUE, "value")
+
+
+def _sealed(text: str, bound: bytes) -> str:
     key_id, master = _keys()[0]
     data_key = AESGCM.generate_key(256)
-    bound = _bound(row, name)
     wrapped, sealed = _encrypt(master, data_key, bound), _encrypt(data_key, text.encode(), bound)
     return ".".join((VERSION, key_id, _text(wrapped), _text(sealed)))
 
 
 def open_sealed(row: models.Model, name: str, sealed: str) -> str:
     """Decrypt what ``seal`` made for the same row and name. Raises ``CannotOpen``."""
+    return _opened(sealed, _bound(row, name), f"secret {name}")
+
+
+def _opened(sealed: str, bound: bytes, what: str) -> str:
     try:
         version, key_id, wrapped, content = sealed.split(".")
         master = dict(_keys())[key_id]
         if version != VERSION:
-            raise CannotOpen(f"The secret {name} was sealed in a form that is not known here.")
-        bound = _bound(row, name)
+            raise CannotOpen(f"The {what} was sealed in a form that is not known here.")
         return _decrypt(_decrypt(master, _bytes(wrapped), bound), _bytes(content), bound).decode()
     except KeyError:
-        raise CannotOpen(f"The secret {name} was sealed under a key that is not in CREDENTIAL_KEY.") from None
+        raise CannotOpen(
+            f"The {what} was sealed under a key that is not in CREDENTIAL_KEY. Put that key behind the first one,"
+            " with a comma between them, or enter it anew."
+        ) from None
     except (ValueError, InvalidTag):
-        raise CannotOpen(f"The secret {name} does not open: it was changed or belongs to another row.") from None
+        raise CannotOpen(f"The {what} does not open: it was changed or belongs to another row.") from None
 
 
 def needs_resealing(sealed: str) -> bool:

@@ -1,16 +1,15 @@
 """What tests of the door share: an F&O that a test plays, a read and a write of it, and many workers at once."""
 
-import threading
 from typing import Any
 
 import httpx
 import pytest
-from django.db import connections
 
 from connectors import gateway
 from connectors.base import Blocked, ConnectorError
 from connectors.models import Connection
 from tests.connectors.factories import Played, make_fo
+from tests.racing import at_once
 
 ORDER = "/data/SalesOrderHeadersV2(dataAreaId='demf',SalesOrderNumber='SO-1')"
 RELEASE = f"{ORDER}/Microsoft.Dynamics.DataEntities.ReleaseCreditHold"
@@ -50,21 +49,12 @@ def refused(connection: Connection, use: Any = read) -> Blocked:
 
 def side_by_side(count: int, work: Any) -> list[str]:
     """Let so many workers do the same at once and return how it went for each."""
-    start, outcomes = threading.Barrier(count), []
+    return sorted(map(_said, at_once(*[work] * count)))
 
-    def one() -> None:
-        start.wait()
-        try:
-            work()
-            outcomes.append("ok")
-        except ConnectorError as error:
-            outcomes.append(error.code or type(error).__name__)
-        finally:
-            connections.close_all()
 
-    threads = [threading.Thread(target=one) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(outcomes)
+def _said(came: Any) -> str:
+    if isinstance(came, ConnectorError):
+        return came.code or type(came).__name__
+    if isinstance(came, Exception):
+        raise came
+    return "ok"

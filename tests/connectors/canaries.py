@@ -27,7 +27,14 @@ def planted(kind: type[Connector], name: str) -> tuple[str, list[str]]:
         return f"whsec_{key}", [word, key]
     if "url" in name:
         return f"https://hooks.canary.test/services/{word}", [word]
-    return word, [word, b64encode(word.encode()).decode()[:-4]]
+    # The signs at its end are written in another way in an address, a form, JSON and HTML: whoever hides only some of
+    # those ways leaves the word before them standing.
+    return f"{word}/+&='", [word, *packed(word)]
+
+
+def packed(word: str) -> list[str]:
+    """What base64 makes of a word wherever it stands, as behind a user's name for Basic; its ends are left out."""
+    return [b64encode(b"." * before + word.encode()).decode()[4:-4] for before in range(3)]
 
 
 class Echo:

@@ -70,8 +70,12 @@ def test_an_error_body_that_cannot_be_read_still_has_its_status() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("", None), ("soon", None), ("nan", None), ("1e12", 86_400.0)],
-)
+    [
+        ("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("", None), ("soon", None), ("nan", None), ("1e12", 86_400.0),
+        ("60, 7", 60.0), ("7,60", 60.0), ("60, soon", None), ("9" * 5000, None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", None), ("Mon, 01 Jan 99999 00:00:00 GMT", None),
+    ],
+)  # fmt: skip
 def test_retry_after_is_read_in_seconds(text: str, seconds: float | None) -> None:
     assert retry_after(text) == seconds
 
@@ -83,6 +87,20 @@ def test_retry_after_is_read_as_a_date() -> None:
 
     assert seconds is not None
     assert 50 < seconds <= 60
+
+
+def test_a_date_is_held_against_the_clock_of_the_system_that_says_it() -> None:
+    ours = datetime.now(UTC)
+    # The system's clock is ten minutes behind ours, and it asks to wait for two.
+    headers = {
+        "retry-after": format_datetime(ours - timedelta(minutes=8), usegmt=True),
+        "date": format_datetime(ours - timedelta(minutes=10), usegmt=True),
+    }
+
+    told = failure(Reply(429, headers, b""), label="X", wrote=False, explain=explain)
+
+    assert (type(told), told.retry_after) == (RateLimited, 120.0)
+    assert retry_after(headers["retry-after"], "yesterday") == 0.0
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from connectors import actions, credentials, gateway, logpaths, modelwire, polling, registry, transport
-from connectors.base import Connector, ConnectorError, Read
-from connectors.models import Call, Connection
+from connectors.base import Connector, ConnectorError, Read, Sample
+from connectors.models import Call, Connection, Delivery
 from tests.connectors.canaries import ANSWERS, Echo, addresses, dump, planted
 from tests.contracts.test_connector_kinds import KINDS, example_config
 from tests.contracts.test_connector_nonsense import example_of
@@ -111,7 +111,7 @@ def use(seen: Seen, connection: Connection) -> None:
 
 
 def deliver(client: Client, slug: str) -> None:
-    """Send what is none of the system's, with the right secret in each place that it may stand."""
+    """Send what is none of the system's and what is, with the right secret in each place that it may stand."""
     secret = HOOK.format(slug=slug)
     for path, headers in (
         (f"/api/v1/hooks/{slug}/", {"X-Goldseam-Secret": secret}),
@@ -121,6 +121,16 @@ def deliver(client: Client, slug: str) -> None:
     ):
         for body in (b"{", b'{"a": 1}', b"<a/>"):
             client.post(path, body, content_type="application/json", headers=headers)
+        sample = sample_of(slug)
+        if sample is not None:
+            client.post(path, sample.body, content_type=sample.content_type, headers=headers)
+
+
+def sample_of(slug: str) -> Sample | None:
+    """A delivery that the system itself would send."""
+    connection = Connection.objects.get(slug=slug)
+    kind = registry.kind_of(connection)
+    return kind.sample(kind.config.model_validate(connection.config))
 
 
 def look_around(seen: Seen, person: User, caplog: pytest.LogCaptureFixture) -> Iterator[tuple[str, str]]:
@@ -150,12 +160,15 @@ def look_around(seen: Seen, person: User, caplog: pytest.LogCaptureFixture) -> I
     yield "logs", "\n".join([caplog.text, *(str(vars(record)) for record in caplog.records)])
 
 
-def test_no_canary_is_found_anywhere(seen: Seen, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_canary_is_found_anywhere(
+    seen: Seen, client: Client, caplog: pytest.LogCaptureFixture, django_capture_on_commit_callbacks: Any
+) -> None:
     person = make_user("chief", role="", superuser=True, password=PASSWORD)
     for _, kind in KINDS:
         connection = plant(seen, kind)
-        use(seen, connection)
-        deliver(client, connection.slug)
+        with django_capture_on_commit_callbacks(execute=True):
+            use(seen, connection)
+            deliver(client, connection.slug)
     assert len(seen.words) >= 12 + len(KINDS)
 
     found = [f"{place} holds {one}" for place, text in look_around(seen, person, caplog) for one in seen.found_in(text)]
@@ -165,8 +178,56 @@ def test_no_canary_is_found_anywhere(seen: Seen, client: Client, caplog: pytest.
     used = {kind for _, kind in KINDS if any(word in heard for name in kind.secrets for word in planted(kind, name)[1])}
     assert len(used) >= 6, "the canaries were really sent, and so could be said back"
     assert set(Call.objects.values_list("outcome", flat=True)) >= {"ok", "refused", "unauthorized", "unanswered"}
-    assert seen.messages == [] or "canary" not in seen.messages[0]
+    assert Delivery.objects.exists()
+    assert seen.messages, "bells were rung, and were looked through"
     assert seen.echo.prompts
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=slug) for slug, kind in KINDS])
+def test_no_canary_comes_back_from_what_is_refused(
+    kind: type[Connector], seen: Seen, caplog: pytest.LogCaptureFixture
+) -> None:
+    person = make_user("chief", role="", superuser=True, password=PASSWORD)
+    browser, program = Client(), Client(headers={"Authorization": f"Bearer {make_token(person)}"})
+    browser.force_login(person)
+    connection = plant(seen, kind)
+    secrets = {name: planted(kind, name)[0] for name in sorted(kind.secrets)}
+    hook = HOOK.format(slug=connection.slug)
+    wrong: list[dict[str, Any]] = [
+        {"config": {"nonsense": 1}}, {"operations": ["no.such"]}, {"slug": connection.slug}, {"kind": "nothing"},
+        {"config": secrets}, {"secrets": {"nonsense": hook, **secrets}}, {"label": ["x"]}, {"hook_secret": [hook]},
+        {"secrets": [*secrets.values(), hook]}, {"secrets": {name: [value] for name, value in secrets.items()}},
+        {"rate_calls": "many"}, {"owner": "nobody"}, {"data_class": "secret"},
+    ]  # fmt: skip
+    body = {"slug": "b", "kind": kind.slug, "config": example_config(kind), "secrets": secrets, "hook_secret": hook}
+    told = []
+    for more in wrong:
+        for answer in (
+            program.post("/api/v1/connections/", {**body, **more}, content_type="application/json"),
+            program.patch(
+                f"/api/v1/connections/{connection.slug}/",
+                {
+                    name: value
+                    for name, value in {**body, **more}.items()
+                    if name not in ("slug", "kind") or name in more
+                },
+                content_type="application/json",
+            ),
+        ):
+            told.append(answer.content.decode())
+            assert answer.status_code in (200, 400, 404, 409, 422), answer.content
+    page = f"/admin/connectors/connection/{connection.pk}/change/"
+    form = {f"secret_{name}": value for name, value in secrets.items()} | {"hook_secret": hook, "slug": "no slug"}
+    answers = [browser.post(page, form), browser.post(f"/admin/connectors/connection/add/?kind={kind.slug}", form)]
+    assert {answer.status_code for answer in answers} == {200}, "both are shown again with what is wrong"
+
+    places = {
+        "bodies": "\n".join(told), "forms": "".join(answer.content.decode() for answer in answers),
+        "the database": dump(SESSION_KEY),
+        "logs": "\n".join([caplog.text, *(str(vars(record)) for record in caplog.records)]),
+    }  # fmt: skip
+    assert [f"{place} holds {one}" for place, text in places.items() for one in seen.found_in(text)] == []
+    assert [text for text in told if '"errors"' in text]
 
 
 def test_what_is_planted_would_be_found(seen: Seen) -> None:

@@ -1,7 +1,6 @@
 """Budgets: a day's calls, tokens and money of a connection or a team, shared by all workers."""
 
 import json
-import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from django.db import connection as database
-from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from audit.errors import Invalid
@@ -22,8 +20,10 @@ from connectors.kinds.openai.connector import OpenAIModel
 from connectors.manifests import DOCUMENTS
 from connectors.models import Call, Connection
 from connectors.purposes import Purpose
+from tests.connectors.at_door import side_by_side
 from tests.connectors.factories import Played, make_crm, make_fo, make_model
 from tests.connectors.modelled import Model
+from tests.racing import together
 
 ORDER = "/data/SalesOrderHeadersV2(dataAreaId='demf',SalesOrderNumber='SO-1')"
 RELEASE = f"{ORDER}/Microsoft.Dynamics.DataEntities.ReleaseCreditHold"
@@ -154,25 +154,10 @@ def test_two_workers_race_for_the_last_call_and_one_gets_it(played: Played) -> N
     Budget.objects.create(connection=fo, calls=4)
     for _ in range(3):
         read(fo)
-    start, outcomes = threading.Barrier(4), []
 
-    def work() -> None:
-        start.wait()
-        try:
-            read(fo)
-            outcomes.append("ok")
-        except Blocked as blocked:
-            outcomes.append(blocked.code)
-        finally:
-            connections.close_all()
+    outcomes = side_by_side(4, lambda: read(fo))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(outcomes) == ["budget", "budget", "budget", "ok"]
+    assert outcomes == ["budget", "budget", "budget", "ok"]
     assert spent(fo)[0] == 4
     assert sum(request.url.path == ORDER for request in played.calls) == 4
 
@@ -182,24 +167,9 @@ def test_the_first_calls_of_a_day_begin_it_once(played: Played) -> None:
     played.on("GET", ORDER, httpx.Response(200, json=ROW))
     fo = make_fo()
     Budget.objects.create(connection=fo, calls=100)
-    start, failed = threading.Barrier(3), []
 
-    def work() -> None:
-        start.wait()
-        try:
-            read(fo)
-        except Exception as error:  # noqa: BLE001 - told below
-            failed.append(error)
-        finally:
-            connections.close_all()
+    together(*[lambda: read(fo)] * 3)
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert failed == []
     assert spent(fo)[0] == 3
 
 

@@ -171,6 +171,18 @@ def test_no_probe_is_sent_before_the_half_minute_is_over(fo: Connection, down: P
     assert len(down.calls) == asked + 3
 
 
+def test_a_clock_that_was_set_back_holds_no_probe_for_longer(fo: Connection, down: Played) -> None:
+    for _ in range(3):
+        with pytest.raises(Unanswered):
+            read(fo)
+    Gate.objects.update(probed_at=db_now() + timedelta(hours=1))
+    down.on("GET", ORDER, httpx.Response(200, json=ROW))
+
+    read(fo)
+
+    assert Gate.objects.get().opened_at is None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_workers_on_two_connections_one_probes(played: Played, settings: Any) -> None:
     settings.BREAKER_FAILURES = 2

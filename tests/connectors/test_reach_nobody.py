@@ -48,7 +48,8 @@ INNER = [
 NAMED = [
     "https://loopback.test:{p}", "https://loopback6.test:{p}", "https://private.test:{p}", "https://metadata.test:{p}",
     "https://mapped.test:{p}", "https://translated.test:{p}", "https://mixed.test:{p}", "https://rebinding.test:{p}",
-    "https://loopback.test.:{p}", "https://LOOPBACK.TEST:{p}",
+    "https://loopback.test.:{p}", "https://LOOPBACK.TEST:{p}", "https://tunnel.test:{p}", "https://site.test:{p}",
+    "https://scoped.test:{p}", "https://shared.test:{p}", "https://xn--loopback.test:{p}", "https://xn--:{p}",
 ]  # fmt: skip
 TRICKS = [
     "https://nobody.test@127.0.0.1:{p}", "https://user:word@127.0.0.1:{p}", "https://127.0.0.1:{p}@127.0.0.1:{p}",
@@ -290,8 +291,10 @@ def test_the_witness_sees_whoever_comes(monkeypatch: pytest.MonkeyPatch) -> None
     with watching(monkeypatch) as witness:
         socket.create_connection(("127.1", witness.port)).close()
         seen = threading.Event()
-        while not witness.arrived:
-            seen.wait(0.01)
+        for _ in range(1000):
+            if witness.arrived or seen.wait(0.01):
+                break
 
+        assert witness.arrived
         assert not witness.untouched()
         assert witness.tried == ["127.0.0.1"]

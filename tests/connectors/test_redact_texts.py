@@ -1,5 +1,8 @@
 """Nothing secret in a log: nested, listed, spelled another way, in addresses and in names."""
 
+import html
+import json
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -16,6 +19,39 @@ SECRET = 'p@ss/w+rd "ü"'
 )
 def test_a_secret_is_known_however_it_is_spelled(spelled: str) -> None:
     assert Redactor([SECRET]).text(f"before {spelled} after") == f"before {HIDDEN} after"
+
+
+def dotnet(text: str) -> str:
+    """A text as .NET writes it into JSON: all but letters and digits as escapes, in capitals."""
+    return "".join(letter if letter.isascii() and letter.isalnum() else f"\\u{ord(letter):04X}" for letter in text)
+
+
+HARD = "a/b+c=d&e'f\"g<h> i\\j%k~l\x0bm\nnü€"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        HARD, quote(HARD, safe="").lower(), quote_plus(HARD), html.escape(HARD), dotnet(HARD), repr(HARD)[1:-1],
+        html.escape(HARD).replace("/", "&#x2F;"), json.dumps(HARD)[1:-1], json.dumps(HARD)[1:-1].replace("/", "\\/"),
+        repr(HARD.encode())[2:-1].replace("\\xc3\\xbc\\xe2\\x82\\xac", "ü€"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_known_in_the_escapes_of_every_house(spelled: str) -> None:
+    assert Redactor([HARD]).text(f"before {spelled} after") == f"before {HIDDEN} after"
+
+
+@pytest.mark.parametrize("user", ["", "u:", "us:", "usr:", "a-longer-user:"])
+@pytest.mark.parametrize("packed", [b64encode, urlsafe_b64encode])
+def test_a_secret_is_known_in_base64_wherever_it_stands_in_it(user: str, packed: Any) -> None:
+    secret = "sésame?open>up please"
+    told = packed(f"{user}{secret}".encode()).decode()
+
+    shown = Redactor([secret]).text(f"You sent {told} to us")
+
+    assert HIDDEN in shown
+    # What is left are the letters that the user's name and the end of the secret share.
+    assert len(shown) <= len(f"You sent {HIDDEN} to us") + len(packed(user.encode())) + 5
 
 
 @pytest.mark.parametrize(

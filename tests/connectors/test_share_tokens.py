@@ -2,11 +2,14 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from connectors import credentials
+from connectors.base import Unreachable
 from connectors.credentials import Token
+from tests.racing import at_once, together
 
 
 @pytest.fixture(autouse=True)
@@ -16,21 +19,12 @@ def _empty() -> None:
 
 def test_of_many_threads_one_fetches_and_all_get_the_same() -> None:
     fetched: list[int] = []
-    start, got = threading.Barrier(16), []
 
     def fetch() -> Token:
         fetched.append(1)
         return Token(f"token-{len(fetched)}")
 
-    def ask() -> None:
-        start.wait()
-        got.append(credentials.token_for("key", fetch).value)
-
-    threads = [threading.Thread(target=ask) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    got = together(*[lambda: credentials.token_for("key", fetch).value] * 16)
 
     assert got == ["token-1"] * 16
     assert len(fetched) == 1
@@ -62,6 +56,32 @@ def test_a_failed_fetch_leaves_nothing_behind() -> None:
         credentials.token_for("key", fail)
 
     assert credentials.token_for("key", lambda: Token("up")).value == "up"
+
+
+def test_a_fetch_that_failed_has_failed_for_all_who_waited_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries, looked, all_asked = [], [], threading.Event()
+
+    def monotonic() -> float:
+        # Whoever asks looks at the clock first.
+        looked.append(1)
+        if len(looked) == 8:
+            all_asked.set()
+        return time.monotonic()
+
+    def fail() -> Token:
+        tries.append(1)
+        assert all_asked.wait(10)
+        raise Unreachable("The token server is silent.", code="timeout", retry_after=7.0)
+
+    monkeypatch.setattr(credentials, "time", SimpleNamespace(monotonic=monotonic))
+    raised = at_once(*[lambda: credentials.token_for("key", fail)] * 8)
+
+    assert len(tries) == 1
+    assert len({id(error) for error in raised}) == len(raised) == 8
+    assert {(type(error), str(error), error.code, error.retry_after) for error in raised} == {
+        (Unreachable, "The token server is silent.", "timeout", 7.0)
+    }
+    assert credentials.token_for("key", lambda: Token("up")).value == "up", "whoever comes later tries again"
 
 
 def test_a_token_shows_neither_itself_nor_the_secret_that_it_came_from() -> None:

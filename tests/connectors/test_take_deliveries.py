@@ -1,12 +1,10 @@
 """Hooks: the right secret, strict bodies, both envelopes, and nothing kept twice."""
 
 import json
-import threading
 from base64 import b64encode
 from typing import Any
 
 import pytest
-from django.db import connection as database
 from django.test import Client
 
 from connectors import webhooks
@@ -15,6 +13,7 @@ from connectors.kinds.dynamics_fo.events import moment_of
 from connectors.models import Connection, Delivery
 from connectors.signals import deliveries_arrived
 from tests.connectors.factories import HOOK_SECRET, make_crm, make_fo, make_model
+from tests.racing import together
 
 EVENT: dict[str, Any] = {
     "BusinessEventId": "SalesInvoicePostedBusinessEvent",
@@ -224,21 +223,8 @@ def test_times_are_read_in_every_form_that_fo_writes(text: str, moment: str | No
 def test_many_deliveries_of_the_same_at_once_are_kept_once_and_counted_once() -> None:
     connection = make_fo()
     told = [Inbound(f"e-{number}", "x", {}) for number in range(5)]
-    received: list[webhooks.Received] = []
-    start = threading.Barrier(8)
 
-    def deliver() -> None:
-        start.wait()
-        try:
-            received.append(webhooks.store(connection, told))
-        finally:
-            database.close()
-
-    threads = [threading.Thread(target=deliver) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    received = together(*[lambda: webhooks.store(connection, told)] * 8)
 
     assert Delivery.objects.count() == 5
     assert sum(one.accepted for one in received) == 5

@@ -133,7 +133,7 @@ def test_each_answer_has_one_meaning_for_a_read_and_one_for_a_write(
     [
         ("30", 29, 30), ("0.5", 0, 1), ("-10", 4, 5), ("soon", 4, 5), ("inf", 4, 5), ("1e400", 4, 5), ("nan", 4, 5),
         ("99999999999", 86_390, 86_400), ("Fri, 31 Dec 9999 23:59:59 GMT", 86_390, 86_400),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 4, 5), ("1, 2", 4, 5), ("Thu, 99 Foo", 4, 5),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 4, 5), ("1, 2", 1, 2), ("60, 7", 59, 60), ("Thu, 99 Foo", 4, 5),
     ],
 )  # fmt: skip
 def test_the_pause_is_the_one_asked_for_or_a_short_one_of_ours(

@@ -20,6 +20,10 @@ NAMES: dict[str, list[list[str]]] = {
     "mixed.test": [["127.0.0.1", PUBLIC, "::1", "10.0.0.5"]],
     "rebinding.test": [[PUBLIC], ["127.0.0.1"], ["127.0.0.1"], [PUBLIC]],
     "nobody.test": [[PUBLIC]],
+    "tunnel.test": [["2002:7f00:1::", "2001:0:1::1"]],
+    "site.test": [["fec0::1", "fd00::1"]],
+    "scoped.test": [["fe80::1%lo", "::1"]],
+    "shared.test": [["100.64.0.1", "198.18.0.1", "240.0.0.1"]],
 }
 
 
