@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from connectors import credentials
+from connectors import credentials, transport
 from connectors.answers import Explained, raise_for
 from connectors.base import Connector, Unanswered, Unauthorized, Unreachable
 from connectors.credentials import Token
 from connectors.redaction import Redactor
 from connectors.transport import NotJson, Reply
 
-EFFECT_HEADER = "X-Effect-Key"
+EFFECT_HEADER = transport.EFFECT_HEADER
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-// Filters a long list of boxes by what is typed, or down to the chosen ones. Without it the whole list stands there.
+// Filters a long list of boxes by what is typed, or down to the chosen ones; fetches what a document offers, and the
+// questions for what is chosen, without leaving the page. Without it the whole list stands there, and buttons do it.
 "use strict";
 
 function offer(box) {
@@ -34,4 +35,71 @@ function offer(box) {
   tell();
 }
 
-document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".offered").forEach(offer));
+// --- fetching the next questions -------------------------------------------------------------------
+const SECRET = /^(secret_|hook_secret$)/;
+let newest = 0;
+
+async function look(form, parts) {
+  const number = ++newest;
+  const data = new FormData(form);
+  for (const name of [...data.keys()]) if (SECRET.test(name)) data.delete(name);
+  data.set("_look", "1");
+  const boxes = parts.map((part) => document.querySelector(part));
+  boxes.forEach((box) => box.setAttribute("aria-busy", "true"));
+  try {
+    const answer = await fetch(location.href, { method: "POST", body: data, credentials: "same-origin" });
+    if (!answer.ok) throw new Error(answer.status);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    // A later question is under way: its answer counts.
+    if (number !== newest) return;
+    parts.forEach((part, index) => renew(boxes[index], page.querySelector(part)));
+    complain(page);
+  } finally {
+    boxes.forEach((box) => box.removeAttribute("aria-busy"));
+  }
+}
+
+function renew(box, fresh) {
+  if (!fresh) return;
+  const focused = document.activeElement && box.contains(document.activeElement) ? document.activeElement.id : "";
+  const open = new Set([...box.querySelectorAll("details[open][data-operation]")].map((one) => one.dataset.operation));
+  const known = new Set([...box.querySelectorAll("details[data-operation]")].map((one) => one.dataset.operation));
+  for (const one of fresh.querySelectorAll("details[data-operation]")) {
+    if (known.has(one.dataset.operation)) one.open = open.has(one.dataset.operation);
+  }
+  box.replaceChildren(...fresh.childNodes);
+  if (box.classList.contains("offered")) offer(box);
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+// What is wrong with the document itself is said where the document is.
+function complain(page) {
+  for (const row of document.querySelectorAll(".form-row[class*='field-config_document']")) {
+    const name = [...row.classList].find((one) => one.startsWith("field-"));
+    row.querySelector(":scope > .errorlist")?.remove();
+    const said = page.querySelector(`.form-row.${name} > .errorlist`);
+    row.classList.toggle("errors", Boolean(said));
+    if (said) row.prepend(document.importNode(said, true));
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".offered").forEach(offer);
+  const list = document.querySelector("[data-offered]");
+  const sheets = document.querySelector("[data-sheets]");
+  if (!list || !sheets) return;
+  const form = list.closest("form");
+  let timer = 0;
+  const soon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => look(form, ["[data-sheets]"]), 300);
+  };
+  form.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-look]")) return;
+    event.preventDefault();
+    look(form, ["[data-offered]", "[data-sheets]"]).catch(() => form.requestSubmit(event.target.closest("button")));
+  });
+  form.addEventListener("change", (event) => {
+    if (event.target.closest(".offered-list") || event.target.matches("[data-redraws]")) soon();
+  });
+});

@@ -1,6 +1,5 @@
 """REST APIs in the admin and in files: the document is kept apart, the choice is the form's, nothing is half saved."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +126,8 @@ def test_choice_and_declarations_are_held_and_kept_and_what_they_make_can_be_all
         ({}, "config_document", "required"),
         ({"config_document": "{"}, "config_document", "not JSON"),
         ({"config_document": example.DOCUMENT, "config_chosen": ["drop.all"]}, "config_chosen", "has no drop.all"),
-        ({"config_document": example.DOCUMENT, "config_chosen": ["order.update"]}, "config_declarations", "Begin with"),
+        ({"config_document": example.DOCUMENT, "config_chosen": ["order.get"],
+          "config_declarations": "order.update: {}"}, "config_declarations", "order.update: declared, but not chosen"),
         ({"config_document": example.DOCUMENT, "operations": ["order.update"]}, "operations", "Unknown: order.update"),
         ({"config_document": example.DOCUMENT, "reads": ["order.get"]}, "reads", "order.get"),
         ({"config_document": example.DOCUMENT, "config_check_with": "order.get"}, "config_check_with", "no arguments"),
@@ -143,9 +143,11 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_kept(
     assert not KeptText.objects.exists()
 
 
-def test_every_write_that_is_not_declared_is_named_with_a_proposal(client: Client) -> None:
-    found = str(errors(post(client, config_document=example.DOCUMENT, config_chosen=example.CHOSEN)))
+def test_every_write_that_a_file_does_not_declare_is_named_with_a_proposal(db: None) -> None:
+    with pytest.raises(Invalid) as refused:
+        make_api(config={"declarations": ""})
 
+    found = str(refused.value.errors)
     assert "order.create is not declared. Begin with “order.create: {read_back: orders.list, creates: true" in found
     assert "order.delete is not declared. Begin with “order.delete: {read_back: order.get, removes: true" in found
 
@@ -173,18 +175,16 @@ def test_a_change_of_the_label_leaves_document_choice_and_operations_as_they_are
     assert (after.label, after.config, after.operations) == ("Other", connection.config, connection.operations)
 
 
-def test_a_document_of_hundreds_of_operations_is_offered_in_a_moment(client: Client) -> None:
+def test_a_document_of_hundreds_of_operations_is_offered_in_groups(client: Client) -> None:
     paths = {f"/part{number}": {"get": {"operationId": f"getPart{number}", "tags": [f"g{number % 9}"]}}
              for number in range(900)}  # fmt: skip
     post(client, config_document=document(paths))
     address = reverse("admin:connectors_connection_change", args=[Connection.objects.get().pk])
-    began = time.process_time()
 
     page = client.get(address).content.decode()
 
     assert "0 of 900 chosen" in page
     assert page.count("offered-group") == 9
-    assert time.process_time() - began < 4
 
 
 # --- stops, all writes, files ----------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -18,17 +17,13 @@ from incidents.states import Status
 from playbooks import actions as mending
 from playbooks.states import ExecutionState, StepState
 from tests.connectors.openapi_world import sap_document
+from tests.connectors.page_form import PageForm
 from tests.connectors.sap_world import ORDER, plant_sap
 from tests.playbooks.driving import begin, die_and_come_back, drive, states
 from tests.playbooks.test_survive_crashes import POINTS
 from tests.playbooks.world import World, make_incident, make_plan, running_world
 
-DECLARED = """
-a_sales_order.patch:
-  read_back: a_sales_order.get
-  undo: a_sales_order.patch
-  risk: low
-"""
+SHEET = "config_declarations:a_sales_order.patch:{}"
 UNBLOCK = ("orders", "a_sales_order.patch", {"sales_order": ORDER, "delivery_block_reason": ""})
 
 
@@ -41,33 +36,25 @@ def world(db: None, tmp_path: Path) -> Iterator[World]:
         yield running
 
 
-def entered(page: Any) -> dict[str, Any]:
-    """What a browser would send of a form as it stands."""
-    form = page.context["adminform"].form
-    values = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
-    return {name: value for name, value in values.items() if value not in (None, "", False)}
-
-
 def connect(admin: User, world: World) -> Connection:
-    """Make the connection in three steps, as the form leads: document, choice with declarations, allowed writes."""
+    """Make the connection with two saves, by forms alone: document and choice; the suggestion and its permission."""
     browser = Client()
     browser.force_login(admin)
     add = reverse("admin:connectors_connection_add") + "?kind=openapi"
+    form = PageForm(browser.get(add).content.decode())
+    form.write("slug", "orders").write("label", "Sales orders").write("config_base_url", world.url)
+    form.write("config_user", "goldseam").write("config_csrf_path", "/")
     uploaded = SimpleUploadedFile("sales-order.json", sap_document().encode(), "application/json")
-    first = {"slug": "orders", "label": "Sales orders", "enabled": "on", "config_base_url": world.url,
-             "config_user": "goldseam", "config_csrf_path": "/", "config_document_file": uploaded,
-             "secret_password": "simulator"}  # fmt: skip
-    answer = browser.post(add, {**entered(browser.get(add)), **first})
+    offered = browser.post(add, form.sent(_look="1", config_document_file=uploaded)).content.decode()
+    assert "0 of 158 chosen" in offered
+    form = PageForm(offered).tick("config_chosen", "a_sales_order.get", "a_sales_order.patch")
+    answer = browser.post(add, form.write("secret_password", "simulator").sent())
     assert answer.status_code == 302, answer.context["adminform"].form.errors
     change = reverse("admin:connectors_connection_change", args=[Connection.objects.get(slug="orders").pk])
-    page = browser.get(change)
-    assert "PATCH /A_SalesOrder(&#x27;{SalesOrder}&#x27;)" in page.content.decode()
-    chosen = {"config_chosen": ["a_sales_order.get", "a_sales_order.patch"], "config_declarations": DECLARED}
-    answer = browser.post(change, {**entered(page), **chosen})
-    assert answer.status_code == 302, answer.context["adminform"].form.errors
-    page = browser.get(change)
-    assert "Updates a sales order (a_sales_order.patch)" in page.content.decode()
-    answer = browser.post(change, {**entered(page), "operations": ["a_sales_order.patch"]})
+    form = PageForm(browser.get(change).content.decode())
+    assert form.values[SHEET.format("read_back")] == ["a_sales_order.get"]
+    form.tick(SHEET.format("confirmed")).tick(SHEET.format("allow")).choose(SHEET.format("risk"), "low")
+    answer = browser.post(change, form.sent())
     assert answer.status_code == 302, answer.context["adminform"].form.errors
     browser.post(reverse("admin:connection-test", args=[Connection.objects.get(slug="orders").pk]))
     return Connection.objects.get(slug="orders")

@@ -53,8 +53,8 @@ class Shape:
 
 def shape_of(types: Types, one: Endpoint, declaration: Declaration) -> Shape:
     """Work out how a read's answers look, from what is declared and what the document says."""
-    single = one.path.rstrip("/").endswith(("}", "}')", "})"))
-    place, row = _place(types, one.answer, single=single)
+    single = is_single(one.path)
+    place, row = place_of(types, one.answer, single=single)
     known = set(types.properties(row, sent=False)) if row else set()
     path_names = {parameter.name: name for name, parameter in one.parameters.items() if parameter.place == "path"}
     told = declaration.key
@@ -73,7 +73,12 @@ def shape_of(types: Types, one: Endpoint, declaration: Declaration) -> Shape:
     return Shape(declaration.entity or literal or one.name, where, key, declaration.version or "", single)
 
 
-def _place(types: Types, schema: Any, *, single: bool) -> tuple[str, dict[str, Any]]:
+def is_single(path: str) -> bool:
+    """Tell whether a path names one record."""
+    return path.rstrip("/").endswith(("}", "}')", "})"))
+
+
+def place_of(types: Types, schema: Any, *, single: bool) -> tuple[str, dict[str, Any]]:
     """Return where in an answer its records stand, and the schema of one."""
     place: list[str] = []
     found = types.merged(schema) if schema else {}

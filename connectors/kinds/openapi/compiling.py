@@ -228,10 +228,23 @@ def _named(name: str, told: Declaration, one: Endpoint, back: Reading, inverse: 
                 f"{name}.{part}: there is no argument {', '.join(strange)[:200]}; known are"
                 f" {', '.join(sorted(known))[:300] or 'none'}."
             )
+    _hidden_stays(name, told, one, inverse)
     needed = {n for n, info in back.endpoint.arguments.model_fields.items() if info.is_required()}
     given_now = set(told.given) if told.given is not None else own
     if lacking := sorted(needed - given_now):
         raise Unusable(f"{name}.with: {told.read_back} needs {', '.join(lacking)}: say where it comes from.")
+
+
+def _hidden_stays(name: str, told: Declaration, one: Endpoint, inverse: Endpoint | None) -> None:
+    """Hold that what is only ever sent is neither shown nor compared. Raises ``Unusable``."""
+    back = inverse.secret if inverse else frozenset()
+    shown = {source for into, source in (told.undo_with or {}).items() if into not in back}
+    shown |= {*(told.given or {}).values(), *((told.found_by.given if told.found_by else {}).values()), told.amount}
+    used = {part.removeprefix("argument.") for part in shown if isinstance(part, str)} | set(told.match)
+    if open_ones := sorted(one.secret & (used | set(told.sets or {}))):
+        raise Unusable(
+            f"{name}: {', '.join(open_ones)} is only ever sent, as a password is: nothing can be read by it."
+        )
 
 
 def _listed(reads: Mapping[str, Reading]) -> str:

@@ -1,16 +1,17 @@
 """Any REST API that describes itself by an OpenAPI document: its operations are what the admin chose and declared."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from connectors import credentials, sessions
+from connectors import confidential, credentials, sessions
 from connectors.answers import Explained, raise_for
 from connectors.base import (
     Blocked,
+    ConnectorError,
     Health,
     Inbound,
     NotFound,
@@ -24,7 +25,8 @@ from connectors.base import (
     Written,
 )
 from connectors.credentials import Token
-from connectors.kinds.openapi import answers, events
+from connectors.declaring import Answers, Choice, Sheet, Told
+from connectors.kinds.openapi import answering, answers, events
 from connectors.kinds.openapi.compiling import Compiled, document_of
 from connectors.kinds.openapi.endpoints import Endpoint, Request
 from connectors.kinds.openapi.reading import Unusable
@@ -37,6 +39,7 @@ from connectors.sessions import Session
 from connectors.transport import Reply
 
 MOST_PAGES = 20
+MOST_TRIED = 3  # reads that a connection test calls
 MOST_ROWS = 5000
 READABLE = "application/json, application/problem+json;q=0.9"
 
@@ -56,13 +59,29 @@ class OpenApi(RestConnector):
         """Return what the admin chose of the document."""
         return settings.compiled().operations
 
+    # --- what can be chosen, and what is asked of it ------------------------------------------------
     @classmethod
-    def offers(cls, settings: OpenApiConfig) -> list[tuple[str, list[tuple[str, str]]]]:
-        """Return what can be chosen, in the groups of the document: name, and what it does."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for one in document_of(settings.document).offered.values():
+    def offers(cls, config: Mapping[str, Any]) -> list[tuple[str, list[Choice]]]:
+        """Return what can be chosen, in the groups of the document. Raises ``Unusable``."""
+        groups: dict[str, list[Choice]] = {}
+        for one in document_of(str(config.get("document") or "")).offered.values():
             groups.setdefault(one.group, []).append((one.name, f"{one.method} {one.path} – {one.label} ({one.name})"))
         return sorted(groups.items())
+
+    @classmethod
+    def sheets(cls, config: Mapping[str, Any], labels: Mapping[str, str], answers: Answers) -> list[Sheet]:
+        """Return what is asked of the chosen operations: as answered, else as declared, else as suggested."""
+        return answering.drawn(config, labels, answers)
+
+    @classmethod
+    def told(cls, before: Mapping[str, Any], entered: Mapping[str, Any], answers: Answers) -> Told:
+        """Return what a configuration becomes by a form's answers; ``before`` is what the form was drawn of."""
+        return answering.result(before, entered, answers)
+
+    @classmethod
+    def placed(cls, message: str, names: Sequence[str]) -> tuple[str, str]:
+        """Return the operation and question that a refusal is about; two blanks where it is about neither."""
+        return answering.placed(message, names)
 
     @property
     def ready(self) -> Compiled:
@@ -74,26 +93,49 @@ class OpenApi(RestConnector):
 
     # --- the verbs --------------------------------------------------------------------------------
     def check(self) -> Health:
-        """Call a read that needs nothing; where none is chosen, only see whether the address answers."""
+        """Call reads that need nothing; where none is chosen, only see whether the address answers.
+
+        Raises ``ConnectorError`` where the first of them does not answer.
+        """
         reads = self.ready.reads
-        free = [
+        free = sorted(
             name for name, one in reads.items()
             if not any(part.is_required() for part in one.endpoint.arguments.model_fields.values())
-        ]  # fmt: skip
-        name = self.settings.check_with or next(iter(sorted(free)), "")
-        if name:
-            one = reads[name]
-            request = self._request(one.endpoint, one.endpoint.arguments())
-            url = request.url(self._root(one.endpoint))
-            self._rows(one, self._ask(one.endpoint, request))
-            return Health(ok=True, tried=(f"{request.method} {url}",), message=f"Connected; {name} answers.")
+        )  # fmt: skip
+        names = [self.settings.check_with] if self.settings.check_with else free[:MOST_TRIED]
+        if not names:
+            return self._knocked()
+        told = [self._tried(reads[name], first=not number) for number, name in enumerate(names)]
+        rest = sorted(set(reads) - set(names))
+        more = f" Not tried: {', '.join(rest)[:200]}." if rest else ""
+        return Health(
+            ok=all(ok for ok, _, _ in told),
+            tried=tuple(tried for _, tried, _ in told),
+            message=f"Connected; {'; '.join(said for _, _, said in told)}.{more}",
+        )
+
+    def _tried(self, one: Reading, *, first: bool) -> tuple[bool, str, str]:
+        """Call a read without arguments; return whether it answered, what was tried, and what came back."""
+        name = one.endpoint.name
+        request = self._request(one.endpoint, one.endpoint.arguments())
+        tried = f"{request.method} {request.url(self._root(one.endpoint))}"
+        try:
+            rows = self._rows(one, self._ask(one.endpoint, request))
+        except ConnectorError as error:
+            if first:
+                raise
+            return False, tried, f"{name} does not answer: {str(error).rstrip('.')}"
+        return True, tried, f"{name} answers with {len(rows)} record{'' if len(rows) == 1 else 's'}"
+
+    def _knocked(self) -> Health:
+        """Look whether anything answers at the address."""
         url = self.ready.root + "/"
         headers = {"Accept": READABLE}
         proofs = next(iter(self.ready.proofs.values()), ())
         reply = self.http.send("GET", self._shows(proofs, url, headers), headers=headers)
         if reply.status in (401, 403, 429) or reply.status >= 500 or reply.is_page:
             raise_for(reply, label=self.label, wrote=False, explain=self.explain)
-        advice = "Choose a read that needs no arguments, so that more is tried."
+        advice = "Choose a read that needs no arguments, so that more is tried; one with arguments by “Try a read”."
         return Health(ok=True, tried=(f"GET {url}",), message=f"It answers ({reply.status}). {advice}")
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
@@ -182,6 +224,8 @@ class OpenApi(RestConnector):
             else:
                 headers["If-Match"] = version
         fixed = {**told.fixed, **({told.marker: effect_key} if told.marker else {})}
+        # The other side may say back what it was sent.
+        self._shown = (*self._shown, *confidential.spoken(one.endpoint.arguments, arguments))
         request = self._request(one.endpoint, arguments, fixed)
         url = request.url(self._root(one.endpoint))
         sent = {**request.headers, **headers}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from connectors.base import Reversible, Risk
@@ -81,6 +82,7 @@ class Declaration(_Part):
     removes: bool = False
     undo: Text | None = None
     undo_with: dict[str, Given] | None = None
+    undo_reason: Annotated[str, StringConstraints(max_length=300)] = ""  # why nothing takes it back
     reversible: Literal["exact", "net_zero", "until_period_close"] = Reversible.EXACT.value
     risk: Risk = Risk.MEDIUM
     financial: bool = False
@@ -192,6 +194,20 @@ def declared(text: str) -> dict[str, Declaration]:
 def _said(name: str, error: Any) -> str:
     where = ".".join((name, *(str(part) for part in error["loc"] if not str(part).startswith("function"))))
     return f"{where}: {str(error['msg']).removeprefix('Value error, ').rstrip('.')}."[:400]
+
+
+def written(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write declarations as the text that ``declared`` reads, with what differs from the defaults."""
+    if not parts:
+        return ""
+    return str(yaml.dump(dict(parts), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110))
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes no anchors: each entry can be read by itself."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def misplaced(declaration: Declaration, *, reads: bool) -> Iterable[str]:

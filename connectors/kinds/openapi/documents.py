@@ -53,6 +53,8 @@ class Document:
         info = found.get("info")
         title = info.get("title") if isinstance(info, dict) else None
         self.title = storable_text(" ".join(str(title or "REST API").split()))[:120]
+        # Whether anything in it may be sent and never shown: most documents need not be searched for it.
+        self.has_secrets = "writeOnly" in text or "password" in text
         self.digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
         self.offered: dict[str, Offered] = {one.name: one for one in self._named()}
 

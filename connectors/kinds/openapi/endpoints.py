@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import create_model, model_validator
 
+from connectors import confidential
 from connectors.base import Arguments
 from connectors.kinds.openapi import parameters
 from connectors.kinds.openapi.documents import Document, Offered
@@ -55,10 +57,16 @@ class Endpoint:
     whole_body: bool = False
     filled: Mapping[str, Slot] = field(default_factory=dict, repr=False)  # body fields that are no arguments
 
+    @cached_property
+    def secret(self) -> frozenset[str]:
+        """Return the arguments that are sent and never shown, or hold something that is."""
+        return confidential.veiled(self.arguments)
+
     @property
     def body_names(self) -> dict[str, str]:
-        """Return the arguments that stand in the body, and what they are called there."""
-        return {} if self.whole_body else {slot.name: slot.wire for slot in self.slots}
+        """Return the arguments that stand in the body and can be read back, and what they are called there."""
+        known = () if self.whole_body else self.slots
+        return {slot.name: slot.wire for slot in known if slot.name not in self.secret}
 
     def request(self, arguments: Any, fixed: Mapping[str, Any] | None = None) -> Request:
         """Make the request; ``fixed`` are body fields that are not arguments. Raises ``ValueError``."""
@@ -147,6 +155,7 @@ def endpoint(document: Document, one: Offered, host: str, hidden: frozenset[str]
         if parameter.name in hidden or (parameter.place == "header" and parameter.name.lower() in own_headers):
             continue
         kind, nullable = types.type_of(parameter.schema)
+        kind = types.covered(parameter.schema, kind)
         name = named(parameter.name, taken)
         slot = Slot(name, parameter.name, kind | None if nullable else kind, parameter.required, nullable)
         taken[name], taken[parameter.name] = slot, slot

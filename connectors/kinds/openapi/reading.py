@@ -1,10 +1,12 @@
 """Text into plain data: JSON or YAML, bounded before it costs anything, with each name given once."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
+
+from audit import plainjson
+from audit.plainjson import Fault
 
 # GitHub's own document has 13 MB; nothing real is larger.
 MOST_BYTES = 16_000_000
@@ -14,6 +16,12 @@ MOST_YAML_BYTES = 4_000_000
 MOST_YAML_VALUES = 60_000
 MOST_ALIASES = 500
 DEEPEST = 64
+LIMITS = plainjson.Limits(depth=DEEPEST, digits=40, values=MOST_VALUES)
+_ADVICE = {
+    Fault.SIZE: "; leave out what is not needed",
+    Fault.TWICE: "; keep one of them",
+    Fault.DEPTH: "; use references ($ref) instead",
+}
 _PARSER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _SAFE: Any = yaml.SafeLoader("")
 _PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
@@ -37,54 +45,14 @@ def read(text: str) -> Any:
 
 
 def _json(text: str) -> Any:
-    # Each comma and each opening is at most one value more: counted before any of them is made.
-    if text.count(",") + text.count("{") + text.count("[") > MOST_VALUES:
-        raise Unusable(f"The JSON text has more than {MOST_VALUES:,} values: leave out what is not needed.")
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole)
-    except json.JSONDecodeError as error:
-        raise Unusable(f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
-    except RecursionError:
-        raise _deep() from None
-    _hold_depth(value)
-    return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise Unusable(f"The name “{name[:80]}” stands twice in one object: keep one of them.")
-            seen.add(name)
-    return found
-
-
-def _constant(text: str) -> Any:
-    raise Unusable(f"{text} is no number in JSON.")
-
-
-def _whole(text: str) -> int:
-    if len(text) > 40:
-        raise Unusable("A number has more than 40 digits.")
-    return int(text)
+        return plainjson.read(text, LIMITS)
+    except plainjson.Unreadable as bad:
+        raise Unusable(f"The text cannot be read: {bad}{_ADVICE.get(bad.fault, '')}.") from None
 
 
 def _deep() -> Unusable:
     return Unusable(f"Values are nested more than {DEEPEST} deep: use references ($ref) instead.")
-
-
-def _hold_depth(value: Any) -> None:
-    level, depth = [value], 0
-    while level:
-        if (depth := depth + 1) > DEEPEST + 1:
-            raise _deep()
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict | list):
-                below.extend(one.values() if isinstance(one, dict) else one)
-        level = below
 
 
 def _yaml(text: str) -> Any:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints, create
 from pydantic_core import SchemaError
 
 from connectors.base import Arguments
+from connectors.confidential import Veil
 from connectors.kinds.openapi.documents import Document, words_of
 from connectors.kinds.openapi.leftovers import against
 from connectors.kinds.openapi.reading import Unusable
@@ -142,6 +143,7 @@ class Types:
         found: dict[str, Slot] = {}
         for wire, (part, required) in self.properties(schema).items():
             kind, nullable = self.type_of(part, depth)
+            kind = self.covered(part, kind)
             told = str(self.document.mapping(part).get("description") or "")
             name = named(wire if wire not in taken else f"body_{wire}", {**taken, **found})
             found[name] = Slot(name, wire, kind | None if nullable else kind, required, nullable, told[:300])
@@ -170,7 +172,26 @@ class Types:
         return Literal[tuple(real)], nullable or len(real) < len(values)
 
     def _held(self, schema: Any) -> Any:
-        return Annotated[JsonValue, AfterValidator(against(self.document, schema))]
+        held = Annotated[JsonValue, AfterValidator(against(self.document, schema))]
+        return Annotated[held, Veil()] if self.document.has_secrets and self._hides(schema, set()) else held
+
+    def covered(self, schema: Any, kind: Any) -> Any:
+        """Return the type of a value, veiled where the document says that it is only ever sent, or is a password."""
+        return Annotated[kind, Veil()] if _is_secret(self.document.mapping(schema)) else kind
+
+    def _hides(self, schema: Any, seen: set[int]) -> bool:
+        """Tell whether a secret stands anywhere in what a schema describes."""
+        found = self.document.at(schema)
+        if not isinstance(found, dict | list) or id(found) in seen:
+            return False
+        seen.add(id(found))
+        if isinstance(found, dict) and _is_secret(found):
+            return True
+        return any(self._hides(part, seen) for part in (found.values() if isinstance(found, dict) else found))
+
+
+def _is_secret(schema: Mapping[str, Any]) -> bool:
+    return schema.get("writeOnly") is True or schema.get("format") == "password"
 
 
 def _text(schema: Mapping[str, Any]) -> Any:

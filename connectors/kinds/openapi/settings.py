@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
 from connectors import texts
 from connectors.base import Arguments
@@ -14,6 +14,8 @@ from connectors.kinds.openapi.compiling import Asked, Compiled, compiled, docume
 Text = Annotated[str, StringConstraints(max_length=500)]
 _ADDRESS = re.compile(r"https?://[^\s/?#@\\]{1,255}(/[^\s?#@\\]{0,300})?")
 _HEADER = r"^[A-Za-z0-9-]{1,60}$"
+_SIGNING: dict[str, JsonValue] = {"group": "Signing in"}
+_EVENTS: dict[str, JsonValue] = {"group": "What it tells us"}
 _PLACE = r"^[A-Za-z0-9_@$-]{1,60}(\.[A-Za-z0-9_@$-]{1,60}){0,5}$"
 
 
@@ -36,35 +38,55 @@ class OpenApiConfig(Arguments):
         default="",
         title="Sign in with",
         description="Names of the document's security schemes, separated by commas; empty: the first that can be used.",
+        json_schema_extra=_SIGNING,
     )
-    user: Text = Field(default="", title="User", description="For HTTP Basic; the password is a secret.")
-    client_id: Text = Field(default="", title="Client id", description="For OAuth client credentials.")
+    user: Text = Field(
+        default="", title="User", description="For HTTP Basic; the password is a secret.", json_schema_extra=_SIGNING
+    )
+    client_id: Text = Field(
+        default="", title="Client id", description="For OAuth client credentials.", json_schema_extra=_SIGNING
+    )
     token_url: Text = Field(
         default="",
         title="Token address",
         description="For OAuth: the client secret is sent here, and nowhere else. The document's own is never used.",
+        json_schema_extra=_SIGNING,
     )
-    scope: Text = Field(default="", title="Scope", description="For OAuth; empty: those that the document names.")
+    scope: Text = Field(
+        default="",
+        title="Scope",
+        description="For OAuth; empty: those that the document names.",
+        json_schema_extra=_SIGNING,
+    )
     chosen: tuple[str, ...] = Field(
         default=(),
         title="Operations",
-        description="Once the document is saved: what may become an operation of this connection.",
+        description="What this connection may be used for, at most 100.",
         examples=[example.CHOSEN],
         json_schema_extra={"offered": True},
     )
     declarations: Annotated[str, StringConstraints(max_length=200_000)] = Field(
         default="",
         title="Declarations",
-        description="YAML or JSON: for each chosen write its read-back, what it sets and its undo. See the how-to.",
+        description="No document says how a change is read back and taken back: say so for each chosen write.",
         examples=[example.DECLARATIONS],
         validate_default=True,
-        json_schema_extra={"multiline": True},
+        json_schema_extra={"sheets": True},
+    )
+    waiting: tuple[str, ...] = Field(
+        default=(),
+        title="Waiting",
+        description="Writes that are chosen and not declared yet: no operations until they are.",
+        json_schema_extra={"drawn": False},
     )
     csrf_path: Annotated[str, StringConstraints(pattern=r"^(/[^\s?#\\]{0,200})?$")] = Field(
-        default="", title="Fetch a CSRF token at", description="Path below the base address; empty: none is needed."
+        default="",
+        title="Fetch a CSRF token at",
+        description="Path below the base address; empty: none is needed.",
+        json_schema_extra=_SIGNING,
     )
     csrf_header: Annotated[str, StringConstraints(pattern=_HEADER)] = Field(
-        default="X-CSRF-Token", title="Header of the CSRF token"
+        default="X-CSRF-Token", title="Header of the CSRF token", json_schema_extra=_SIGNING
     )
     check_with: Text = Field(
         default="",
@@ -72,13 +94,19 @@ class OpenApiConfig(Arguments):
         description="A chosen read that needs no arguments; empty: the first such, else the base address.",
     )
     event_id: Annotated[str, StringConstraints(pattern=_PLACE)] = Field(
-        default="id", title="Event: where its id stands", description="Used where the header webhook-id is not sent."
+        default="id",
+        title="Event: where its id stands",
+        description="Used where the header webhook-id is not sent.",
+        json_schema_extra=_EVENTS,
     )
     event_type: Annotated[str, StringConstraints(pattern=_PLACE)] = Field(
-        default="type", title="Event: where its type stands", description="Such as type, or data.event."
+        default="type",
+        title="Event: where its type stands",
+        description="Such as type, or data.event.",
+        json_schema_extra=_EVENTS,
     )
     event_time: Annotated[str, StringConstraints(pattern=_PLACE)] = Field(
-        default="timestamp", title="Event: where its time stands"
+        default="timestamp", title="Event: where its time stands", json_schema_extra=_EVENTS
     )
 
     @field_validator("base_url", "token_url")
@@ -109,13 +137,13 @@ class OpenApiConfig(Arguments):
             raise ValueError(str(lost)) from None
         return value
 
-    @field_validator("chosen", mode="before")
+    @field_validator("chosen", "waiting", mode="before")
     @classmethod
     def is_a_list(cls, value: Any) -> Any:
         """Take names one a line or separated by commas, too."""
         return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value
 
-    @field_validator("chosen")
+    @field_validator("chosen", "waiting")
     @classmethod
     def are_offered(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Hold that the document has each."""

@@ -21,6 +21,7 @@ from connectors.base import (
     Written,
 )
 from connectors.comparison import same
+from connectors.confidential import sealed
 from connectors.kinds.openapi.answers import Shape
 from connectors.kinds.openapi.declarations import NONE, Declaration, Given, given_by
 from connectors.kinds.openapi.endpoints import Endpoint, plainly
@@ -186,7 +187,7 @@ class Writing:
             self.inverse.arguments.model_validate(_unkeyed(values))
         except ValidationError as invalid:
             raise Refused(f"{told.undo} could not take it back: {faults(invalid)}.", code="undo") from None
-        return Undo(str(told.undo), values)
+        return Undo(str(told.undo), sealed(self.inverse.arguments, values))
 
     def _usual(self, given: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Given]:
         """Return where the inverse's arguments come from where nothing is said: what it changes from before."""
@@ -196,7 +197,7 @@ class Writing:
         for name in names:
             if name in sets and name in given:
                 found[name] = f"before.{sets[name]}"
-            elif name in given and name not in body:
+            elif name in given and name not in body and not (self.inverse and name in self.inverse.secret):
                 found[name] = f"argument.{name}"
         if self.declaration.removes:
             found |= {name: f"before.{wire}" for name, wire in body.items()}

@@ -1,0 +1,78 @@
+"""What a kind asks of its operations beyond their settings: questions with their answers, drawn as a form.
+
+A kind that implements ``Declares`` keeps its declarations as one text, which files hold too. The form's answers become
+that text, and nothing else does: one writer, one validator.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+Choice = tuple[str, str]  # what is sent, and what is read
+Groups = Sequence[tuple[str, Sequence[Choice]]]
+Answers = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One question: a choice, a text, a box, or several boxes."""
+
+    name: str
+    label: str
+    way: str = "text"  # choice, text, flag or several
+    value: Any = ""
+    choices: Groups = ()  # of a choice and of several; of a text: what may be meant
+    help: str = ""
+    redraws: bool = False  # other questions depend on it
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What is asked of one operation."""
+
+    name: str
+    title: str
+    request: str  # method and path
+    state: str  # suggested, declared or read
+    groups: Sequence[tuple[str, Sequence[Part]]]
+    reasons: Sequence[str] = ()
+    trouble: str = ""  # why it cannot be declared at all
+
+
+@dataclass
+class Told:
+    """What a form's answers come to. ``errors``: by operation and question; a blank question is the whole operation."""
+
+    text: str = ""
+    chosen: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    allow: list[str] = field(default_factory=list)
+    # By argument, what each sheet says of it; a blank label takes one away.
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    errors: dict[tuple[str, str], str] = field(default_factory=dict)
+    clashes: list[str] = field(default_factory=list)  # changed in the form and in the text
+
+
+@runtime_checkable
+class Declares(Protocol):
+    """A kind whose operations are chosen of what it is given, and declared one by one.
+
+    Its settings mark what is chosen with ``offered`` and the declarations' text with ``sheets``; what is chosen and not
+    declared yet is kept in a setting called ``waiting``.
+    """
+
+    @classmethod
+    def offers(cls, config: Mapping[str, Any]) -> list[tuple[str, list[Choice]]]:
+        """Return what can be chosen, in groups: name, and what it does. Raises ``ValueError``."""
+
+    @classmethod
+    def sheets(cls, config: Mapping[str, Any], labels: Mapping[str, str], answers: Answers) -> list[Sheet]:
+        """Return what is asked of the chosen operations: as answered, else as declared, else as suggested."""
+
+    @classmethod
+    def told(cls, before: Mapping[str, Any], entered: Mapping[str, Any], answers: Answers) -> Told:
+        """Return what a configuration becomes by a form's answers; ``before`` is what the form was drawn of."""
+
+    @classmethod
+    def placed(cls, message: str, names: Sequence[str]) -> tuple[str, str]:
+        """Return the operation and question that a refusal is about; two blanks where it is about neither."""
