@@ -39,13 +39,21 @@ def adds_nothing_else(incident: Incident, payload: dict[str, Any]) -> bool:
 def write_down(incident: Incident, delivery: Delivery) -> None:
     """Keep what was written in a thread with the incident that it is about."""
     payload = delivery.payload
-    author = f"{delivery.connection.slug}:{payload.get('author') or payload.get('from') or 'somebody'}"[:200]
-    text = str(payload.get("text") or "").replace("\x00", "").strip()[:LONGEST]
-    if not text:
+    keep(incident, delivery, author=payload.get("author") or payload.get("from"), text=payload.get("text"))
+
+
+def keep(incident: Incident, delivery: Delivery, *, author: Any, text: Any) -> None:
+    """Keep what somebody wrote in another system, under the name of the system and theirs; nothing where it is empty.
+
+    Nobody in the console has a name with a colon, so that the author says where it came from.
+    """
+    written_by = f"{delivery.connection.slug}:{author or 'somebody'}"[:200]
+    words = str(text or "").replace("\x00", "").strip()[:LONGEST]
+    if not words:
         return
-    written = Comment.objects.create(incident=incident, author=author, text=text, created_at=db_now())
+    written = Comment.objects.create(incident=incident, author=written_by, text=words, created_at=db_now())
     data = {"comment": written.pk, "delivery": delivery.pk}
-    note(incident, "incident.commented", actor=author, data=data)
+    note(incident, "incident.commented", actor=written_by, data=data)
 
 
 def _signalled(delivery: Delivery, thread: str) -> Incident | None:
@@ -61,6 +69,11 @@ def _told(delivery: Delivery, thread: str) -> Incident | None:
     told = Call.objects.filter(connection=delivery.connection, direction="tell", answer__result__thread=thread)
     keys = told.exclude(incident_id=None).order_by("id").values_list("incident_id", flat=True)[:1]
     incident = Incident.objects.filter(pk__in=[key for key in keys if key is not None]).first()
-    while incident is not None and incident.merged_into is not None:
+    return home_of(incident) if incident is not None else None
+
+
+def home_of(incident: Incident) -> Incident:
+    """Return where an incident went that was merged into another; itself where it was not."""
+    while incident.merged_into is not None:
         incident = incident.merged_into
     return incident
