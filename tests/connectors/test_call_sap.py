@@ -172,6 +172,7 @@ def test_what_comes_in_the_place_of_no_answer_is_looked_at(
 @pytest.fixture
 def gate(db: None, played: Played) -> Connection:
     row = {"CompanyCode": COMPANY, "FiscalYear": YEAR, "AccountingDocument": ENTRY, "AccountingDocumentItem": "1"}
+    row["GLAccount"] = "400000"
     played.on("GET", CUBE, httpx.Response(200, json={"d": {"results": [row]}}))
     played.on("GET", "/sap/bc/rfc/", httpx.Response(200, headers={"x-csrf-token": "t", "set-cookie": "a=1; path=/"}))
     played.on("POST", "/sap/bc/rfc/BAPI_TRANSACTION_COMMIT", httpx.Response(200, json={"RETURN": {"TYPE": ""}}))

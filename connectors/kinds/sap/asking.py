@@ -1,15 +1,15 @@
 """Free questions in OData, as far as both versions of SAP Gateway understand them: conditions, columns, an order."""
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints
 
 from connectors.base import Read
-from connectors.freely import FreeQuery, QueryLanguage
+from connectors.freely import QueryLanguage
 from connectors.kinds.sap import odata
-from connectors.odataquery import COMPARE, JOINS, columns_of, in_small_letters, orders_of
-from connectors.queries import BEGINNING, WATERMARK, BadQuery, Conditions, Word, marked, rendered, words_of
+from connectors.odataquery import Comparisons, ODataFreeQuery
+from connectors.queries import BEGINNING, WATERMARK, Word
 
 _TYPED = r"[0-9A-Fa-f.:TZ+-]{1,40}|\{watermark\}"
 _WORDS = re.compile(
@@ -23,89 +23,31 @@ _WORDS = re.compile(
 )
 
 
-class _Filter(Conditions):
+class _Filter(Comparisons):
     """A field is compared with a value; functions differ between the versions and are left out."""
 
-    def comparison(self) -> None:
-        name = self.next("word")
-        if name.text.lower() in JOINS or self.peek("("):
-            raise BadQuery(f"“{name.text}” is no field. Functions are not part of a saved query.")
-        verb = self.next("word")
-        if verb.text.upper() not in COMPARE:
-            raise BadQuery(f"“{verb.text}” does not compare. Write eq, ne, gt, ge, lt or le after {name.text}.")
-        value = self.next("typed", "text", "moment", "number", "watermark", "word")
-        if value.sort == "word" and value.text not in ("true", "false", "null"):
-            raise BadQuery(
-                f"“{value.text[:60]}” is no value. Texts stand in single quotes, times of version 2 as"
-                " datetimeoffset'2026-01-31T08:00:00Z'."
-            )
+    values = ("typed", "text", "moment", "number", "watermark")
+    no_functions = "Functions are not part of a saved query."
+    spelling = "Texts stand in single quotes, times of version 2 as datetimeoffset'2026-01-31T08:00:00Z'."
 
 
-def _filter_words(text: str) -> list[Word]:
-    words = [in_small_letters(word) for word in words_of(text, _WORDS)]
-    if words:
-        reader = _Filter(words)
-        reader.conditions()
-        reader.end()
-    return words
-
-
-class ODataQuery(FreeQuery):
+class ODataQuery(ODataFreeQuery):
     """Records of one entity set that fit an OData filter."""
+
+    words: ClassVar[re.Pattern[str]] = _WORDS
+    grammar: ClassVar[type[Comparisons]] = _Filter
 
     entity: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}(;v=\d{1,4})?/[A-Za-z_][A-Za-z0-9_]{0,99}$")
     ] = Field(examples=["API_SALES_ORDER_SRV/A_SalesOrder"])
-    filter: str = Field(default="", max_length=4000)
-    select: str = Field(default="", max_length=4000, description="Columns separated by commas; blank: all.")
-    orderby: str = Field(default="", max_length=500)
 
-    @field_validator("filter")
-    @classmethod
-    def _is_a_filter(cls, text: str) -> str:
-        _filter_words(text)
-        return text
-
-    @field_validator("select")
-    @classmethod
-    def _are_columns(cls, text: str) -> str:
-        columns_of(text)
-        return text
-
-    @field_validator("orderby")
-    @classmethod
-    def _is_an_order(cls, text: str) -> str:
-        orders_of(text)
-        return text
-
-    def entities(self) -> frozenset[str]:
-        """Return the one entity set: a filter has no way to another."""
-        return frozenset({self.entity})
-
-    def columns(self) -> tuple[str, ...]:
-        """Return the chosen columns with those of the key, which are always read; none where all are."""
-        chosen = columns_of(self.select)
-        key = odata.KEYS.get(self.entity.rpartition("/")[2], ())
-        return tuple(dict.fromkeys((*chosen, *key))) if chosen else ()
-
-    def order(self) -> str:
-        """Return the first column of the order, if it rises."""
-        orders = orders_of(self.orderby)
-        return orders[0][0] if orders and not orders[0][1] else ""
-
-    def marked(self) -> bool:
-        """Tell whether the filter holds the watermark."""
-        return marked(_filter_words(self.filter))
+    def key(self) -> tuple[str, ...]:
+        """Return the columns of the entity set's key."""
+        return odata.KEYS.get(self.entity.rpartition("/")[2], ())
 
     def options(self, *, v4: bool) -> dict[str, str]:
-        """Return the query options to send, written anew from what was understood."""
-        orders = ",".join(f"{name} {'desc' if down else 'asc'}" for name, down in orders_of(self.orderby))
-        found = {
-            "$filter": rendered(_filter_words(self.filter), lambda word: self._filled(word, v4=v4)),
-            "$select": ",".join(self.columns()),
-            "$orderby": orders,
-        }
-        return {name: value for name, value in found.items() if value}
+        """Return the query options to send."""
+        return self.asked(lambda word: self._filled(word, v4=v4))
 
     def _filled(self, word: Word, *, v4: bool) -> str:
         value = self.watermark or BEGINNING

@@ -7,10 +7,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from connectors import discovering
 from connectors.base import Blocked, Health, Inbound, NotFound, Read, Record, Sample, Unanswered, Write, Written
-from connectors.kinds.sap import asking, events, journal, odata, polling, rfc, samples, sending
+from connectors.kinds.sap import asking, events, journal, odata, polling, reversals, rfc, samples, sending
 from connectors.kinds.sap.client import SapClient
+from connectors.kinds.sap.order_writes import ORDER_WRITES
 from connectors.kinds.sap.pages import PAGES
-from connectors.kinds.sap.reads import FUNCTION, JOURNAL, QUERIES, READS, Query
+from connectors.kinds.sap.reads import BY_REFERENCE, FUNCTION, JOURNAL, QUERIES, READS, REVERSAL, Query
 from connectors.kinds.sap.settings import SapConfig, Service, listed, set_of
 from connectors.kinds.sap.writes import WRITES
 from connectors.queries import listed as names_in
@@ -26,7 +27,7 @@ class Sap(SapClient):
     config = SapConfig
     pages = PAGES
     secrets = frozenset({"password"})
-    operations = (*READS, asking.ASK, *WRITES)
+    operations = (*READS, asking.ASK, *WRITES, *ORDER_WRITES)
 
     @classmethod
     def queryable(cls, settings: SapConfig) -> frozenset[str]:
@@ -84,6 +85,10 @@ class Sap(SapClient):
             return self.paged(service, entity, options, most=arguments.rows)
         if operation is JOURNAL:
             return journal.items(self, arguments)
+        if operation is BY_REFERENCE:
+            return journal.by_reference(self, arguments)
+        if operation is REVERSAL:
+            return [reversals.checked(self, arguments)]
         if operation is FUNCTION:
             return self._called(arguments)
         return self.look(operation.name, **arguments.model_dump())

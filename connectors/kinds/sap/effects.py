@@ -154,16 +154,6 @@ def amount_invoice(args: Any, records: Observed) -> Amount:
 
 
 # --- journal entries ---------------------------------------------------------------------------
-def predict_reverse(args: Any, records: Observed) -> list[Change]:
-    """The entry is reversed; both stay in the books."""
-    return [change(the(records, ENTRY), "Reversed", after=True)]
-
-
-def undo_reverse(args: Any, records: Observed, effect_key: str) -> Undo | None:
-    """A reversal is not reversed: the entry would be posted anew, which needs a person."""
-    return None
-
-
 def amount_entry(args: Any, records: Observed) -> Amount:
     """What the entry posts to its debit side."""
     fields = the(records, ENTRY).fields

@@ -8,12 +8,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from audit.proofs import canonical
-from audit.strictjson import BadJson, loads
 from connectors.base import Inbound, Refused
+from connectors.batches import events_in, value_of
 from connectors.kinds.sap import idocs
 from connectors.kinds.sap.settings import SapConfig
 
-LARGEST_BATCH = 1000
 LONGEST_ID = 200
 _KEY = re.compile(r"[A-Za-z0-9_/-]{1,20}\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)\Z")
@@ -29,19 +28,11 @@ def inbound(body: bytes, headers: Mapping[str, str], settings: SapConfig) -> lis
     """Cut a webhook's body into what it tells. Raises ``Refused`` where it is neither IDoc nor CloudEvent."""
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return idocs.inbound(body, settings)
-    try:
-        value = loads(body)
-    except BadJson as bad:
-        raise Refused(str(bad), status=400, code="malformed") from None
+    value = value_of(body)
     known = {name.lower(): text for name, text in headers.items()}
     if "ce-specversion" in known:
         return [_event({**_attributes(known), "data": value}, "The event")]
-    events = value if isinstance(value, list) else [value]
-    if not events:
-        raise Refused("The batch holds no event.", status=400, code="empty")
-    if len(events) > LARGEST_BATCH:
-        raise Refused(f"At most {LARGEST_BATCH} events at once.", status=413, code="too_many")
-    return [_event(event, f"Event {number}") for number, event in enumerate(events, 1)]
+    return [_event(event, f"Event {number}") for number, event in enumerate(events_in(value), 1)]
 
 
 def _attributes(headers: Mapping[str, str]) -> dict[str, str]:

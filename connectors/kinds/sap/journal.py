@@ -34,17 +34,26 @@ def items(sap: Sap, args: Any) -> list[Record]:
     """Fetch the items of a journal entry, by the names that this kind gives their fields."""
     service, entity = set_of(sap.settings.journal_set)
     fields = {"CompanyCode": args.company, "FiscalYear": args.year, "AccountingDocument": args.document}
-    return [_item(sap, args, row) for row in sap.matching(service, entity, fields)]
+    return [_item(sap, row) for row in sap.matching(service, entity, fields)]
 
 
-def _item(sap: Sap, args: Any, row: Record) -> Record:
-    line = str(row.fields.get("AccountingDocumentItem") or "")
+def by_reference(sap: Sap, args: Any) -> list[Record]:
+    """Fetch the items of all journal entries of a company and year that carry a reference."""
+    service, entity = set_of(sap.settings.journal_set)
+    named = {sap.settings.journal_reference_field: args.reference}
+    rows = sap.matching(service, entity, {"CompanyCode": args.company, "FiscalYear": args.year, **named})
+    return [_item(sap, row) for row in rows]
+
+
+def _item(sap: Sap, row: Record) -> Record:
+    parts = [row.fields.get(name) for name in ("AccountingDocument", "AccountingDocumentItem")]
+    document, line = (str(part or "").lstrip("0") or "0" for part in parts)
     fields = {
         **row.fields,
         "PaymentBlockingReason": row.fields.get("PaymentBlockingReason") or "",
         "Reversed": row.fields.get(sap.settings.journal_reversed_field) in (True, "X", "true"),
     }
-    key = f"{key_of(args)}/{line.lstrip('0')}"
+    key = f"{row.fields.get('CompanyCode')}/{row.fields.get('FiscalYear')}/{document}/{line}"
     return sap.versioned(Record(row.system, ITEM, key, row.version, fields, row.url))
 
 
@@ -75,6 +84,13 @@ def _debit(row: Record) -> Decimal:
 
 def reverse(sap: Sap, args: Any, effect_key: str) -> Written:
     """Reverse a posting of FI itself; what came from billing or invoice verification is cancelled there."""
+    parameters = asked(sap, args)
+    result = rfc.posted(sap, "BAPI_ACC_DOCUMENT_REV_POST", parameters, effect_key=effect_key)
+    return Written(result=result, request_id=sap.trace.request_id)
+
+
+def asked(sap: Sap, args: Any) -> dict[str, Any]:
+    """Write what a reversal is asked for with. Raises ``Blocked`` where the connection has no logical system."""
     config = sap.settings
     if not config.logical_system:
         raise Blocked(f"{sap.name}: a reversal needs the logical system of the connection.", code="arguments")
@@ -89,9 +105,7 @@ def reverse(sap: Sap, args: Any, effect_key: str) -> Written:
     }
     if args.posting_date:
         reversal["PSTNG_DATE"] = args.posting_date.replace("-", "")
-    parameters = {"BUS_ACT": "RFBU", "REVERSAL": reversal, "RETURN": []}
-    result = rfc.posted(sap, "BAPI_ACC_DOCUMENT_REV_POST", parameters, effect_key=effect_key)
-    return Written(result=result, request_id=sap.trace.request_id)
+    return {"BUS_ACT": "RFBU", "REVERSAL": reversal, "RETURN": []}
 
 
 def set_block(sap: Sap, args: Any, effect_key: str) -> Written:

@@ -29,6 +29,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "A_SalesOrderItemPrElement": (
         "SalesOrder", "SalesOrderItem", "PricingProcedureStep", "PricingProcedureCounter",
     ),
+    "A_SalesOrderScheduleLine": ("SalesOrder", "SalesOrderItem", "ScheduleLine"),
+    "A_SalesOrderHeaderPartner": ("SalesOrder", "PartnerFunction"),
     "A_CreditBlockedSalesDocument": ("SalesDocument",),
     "A_BillingDocument": ("BillingDocument",),
     "A_SupplierInvoice": ("SupplierInvoice", "FiscalYear"),
@@ -63,6 +65,11 @@ def moment_literal(moment: datetime, *, v4: bool = False) -> str:
 def day_literal(day: str) -> str:
     """Write a day, given as 2026-01-31, as version 2 takes it."""
     return f"datetime'{day}T00:00:00'"
+
+
+def day_value(day: str) -> str:
+    """Write a day, given as 2026-01-31, as a body of version 2 has it."""
+    return f"/Date({int(datetime.fromisoformat(day[:10]).replace(tzinfo=UTC).timestamp()) * 1000})/"
 
 
 def equal(fields: Mapping[str, Any], *, v4: bool = False) -> str:

@@ -72,6 +72,21 @@ class EntryKey(Arguments):
     document: Document
 
 
+class EntryReference(Arguments):
+    """A reference that journal entries of a company and year carry."""
+
+    company: Company
+    year: Year
+    reference: Code
+
+
+class ReversalArguments(EntryKey):
+    """Reverse a journal entry that was posted in accounting itself."""
+
+    reason: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{2}$")]
+    posting_date: Day = Field(default="", description="Empty: SAP takes that of the entry, as the reason allows.")
+
+
 class NoArguments(Arguments):
     """Nothing to choose."""
 
@@ -111,6 +126,14 @@ DECLARED: tuple[tuple[Read, Query], ...] = (
         Query(SALES, "A_SalesOrderItemPrElement", _ORDER),
     ),
     (
+        Read("schedule_lines.list", OrderKey, "What is confirmed of a sales order's items"),
+        Query(SALES, "A_SalesOrderScheduleLine", _ORDER),
+    ),
+    (
+        Read("partners.list", OrderKey, "Partners of a sales order"),
+        Query(SALES, "A_SalesOrderHeaderPartner", _ORDER),
+    ),
+    (
         Read("orders.by_customer", CustomerKey, "Sales orders of a customer"),
         Query(SALES, "A_SalesOrder", {"customer": "SoldToParty"}),
     ),
@@ -148,6 +171,8 @@ DECLARED: tuple[tuple[Read, Query], ...] = (
     ),
 )
 JOURNAL = Read("journal_items.list", EntryKey, "Items of a journal entry")
+BY_REFERENCE = Read("journal_items.by_reference", EntryReference, "Items of journal entries with a reference")
+REVERSAL = Read("reversal.check", ReversalArguments, "Whether SAP would take a reversal")
 FUNCTION = Read("function.read", FunctionArguments, "Call a function that changes nothing")
-READS: tuple[Read, ...] = (*(read for read, _ in DECLARED), JOURNAL, FUNCTION)
+READS: tuple[Read, ...] = (*(read for read, _ in DECLARED), JOURNAL, BY_REFERENCE, REVERSAL, FUNCTION)
 QUERIES: dict[str, Query] = {read.name: query for read, query in DECLARED}

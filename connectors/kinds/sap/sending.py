@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from connectors.base import NotFound, Record, VersionConflict, Write, Written
-from connectors.kinds.sap import journal, odata, outgoing
+from connectors.base import NotFound, Record, Refused, VersionConflict, Write, Written
+from connectors.kinds.sap import journal, odata, order_sending, outgoing
 from connectors.kinds.sap.client import READ
-from connectors.kinds.sap.settings import BILLING, CREDIT, SALES, SUPPLIER
+from connectors.kinds.sap.settings import BILLING, CREDIT, SALES, SUPPLIER, listed
 from connectors.rest import before_writing
 
 if TYPE_CHECKING:
     from connectors.kinds.sap.connector import Sap
 
+CLOSED = (
+    "The period of the posting date is closed and nothing was posted: have finance open it, or plan again with a"
+    " posting date in an open period."
+)
 _FIELDS = {
     "order.set_delivery_block": ("DeliveryBlockReason", "block"),
     "order.set_billing_block": ("HeaderBillingBlockReason", "block"),
@@ -24,7 +28,7 @@ _FIELDS = {
 
 
 @dataclass(frozen=True)
-class _Use:
+class Use:
     """One use of a write: on which line, with what, under which key, for which version."""
 
     sap: Sap
@@ -44,10 +48,15 @@ class _Use:
             raise VersionConflict(f"{label}: {records[0].key} was changed after it was read.", status=412)
         return records
 
-    def patch(self, entity: str, key: Mapping[str, Any], body: Mapping[str, Any], version: str) -> Written:
-        """Change fields of one record; a version that is no ETag was compared already and is not sent."""
+    def patch(
+        self, entity: str, key: Mapping[str, Any], body: Mapping[str, Any], version: str, *, once: bool = True
+    ) -> Written:
+        """Change fields of one record; a version that is no ETag was compared already and is not sent.
+
+        Without ``once`` the same key changes several records, so SAP is not to take the second for a repeat.
+        """
         root = self.sap.root_of(self.sap.service(SALES))
-        headers = {"Content-Type": odata.JSON, **self.sap.repeatable(self.effect_key)}
+        headers = {"Content-Type": odata.JSON, **(self.sap.repeatable(self.effect_key) if once else {})}
         if version and not version.startswith(READ):
             headers["If-Match"] = version
         url = f"{root}/{odata.address(entity, key)}"
@@ -65,18 +74,23 @@ class _Use:
 
 
 def send(sap: Sap, operation: Write, args: Any, *, effect_key: str, version: str) -> Written:
-    """Send one change in the way that its operation needs."""
-    return SENDERS[operation.name](_Use(sap, operation, args, effect_key, version))
+    """Send one change in the way that its operation needs; of a closed period it is said what can be done."""
+    try:
+        return SENDERS[operation.name](Use(sap, operation, args, effect_key, version))
+    except Refused as refused:
+        if refused.code.upper() not in listed(sap.settings.closed_period_codes.upper()):
+            raise
+        raise Refused(f"{refused} {CLOSED}", status=refused.status, code=refused.code) from None
 
 
-def _order(use: _Use) -> Written:
+def _order(use: Use) -> Written:
     field, argument = _FIELDS[use.operation.name]
     # An order is never changed without a condition: without a version, what stands now may be overwritten.
     version = use.version or use.seen()[0].version
     return use.patch("A_SalesOrder", {"SalesOrder": use.args.order}, {field: getattr(use.args, argument)}, version)
 
 
-def _release(use: _Use) -> Written:
+def _release(use: Use) -> Written:
     use.seen()
     parameters = {
         "SalesDocument": odata.literal(use.args.order),
@@ -85,14 +99,14 @@ def _release(use: _Use) -> Written:
     return use.function(CREDIT, "ReleaseCreditBlock", parameters)
 
 
-def _rate(use: _Use) -> Written:
+def _rate(use: Use) -> Written:
     condition = use.seen()[0]
     key = {name: condition.fields[name] for name in odata.KEYS["A_SalesOrderItemPrElement"]}
     body = {"ConditionRateValue": format(Decimal(use.args.rate), "f")}
     return use.patch("A_SalesOrderItemPrElement", key, body, condition.version)
 
 
-def _cancel(use: _Use) -> Written:
+def _cancel(use: Use) -> Written:
     use.seen()
     return use.function(BILLING, "Cancel", {"BillingDocument": odata.literal(use.args.billing)})
 
@@ -101,29 +115,29 @@ def _invoice_key(args: Any) -> dict[str, str]:
     return {"SupplierInvoice": odata.literal(args.invoice), "FiscalYear": odata.literal(args.year)}
 
 
-def _invoice_cancel(use: _Use) -> Written:
+def _invoice_cancel(use: Use) -> Written:
     use.seen()
     named = {"ReversalReason": odata.literal(use.args.reason), "PostingDate": odata.day_literal(use.args.posting_date)}
     return use.function(SUPPLIER, "Cancel", {**_invoice_key(use.args), **named})
 
 
-def _invoice_release(use: _Use) -> Written:
+def _invoice_release(use: Use) -> Written:
     use.seen()
     named = {"DiscountDaysHaveToBeShifted": odata.literal(use.args.shift_discount_days)}
     return use.function(SUPPLIER, "Release", {**_invoice_key(use.args), **named})
 
 
-def _reverse(use: _Use) -> Written:
+def _reverse(use: Use) -> Written:
     use.seen()
     return journal.reverse(use.sap, use.args, use.effect_key)
 
 
-def _block(use: _Use) -> Written:
+def _block(use: Use) -> Written:
     use.seen()
     return journal.set_block(use.sap, use.args, use.effect_key)
 
 
-SENDERS: dict[str, Callable[[_Use], Written]] = {
+SENDERS: dict[str, Callable[[Use], Written]] = {
     **dict.fromkeys(_FIELDS, _order),
     "credit_block.release": _release,
     "condition.set_rate": _rate,
@@ -133,4 +147,5 @@ SENDERS: dict[str, Callable[[_Use], Written]] = {
     "journal.reverse": _reverse,
     "payment_block.set": _block,
     "idoc.send": lambda use: outgoing.send(use.sap, use.args, use.effect_key),
+    **order_sending.SENDERS,
 }

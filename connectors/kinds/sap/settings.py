@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from connectors.base import Arguments
 from connectors.pages import FrontEnd, front_end
+from connectors.roots import Root
 
 _PATH = re.compile(r"/[A-Za-z0-9_.~;=/-]{1,250}\Z")
 _SERVICE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(?:;v=\d{1,4})?\Z")
@@ -92,7 +93,7 @@ Path = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9_.~/{}-]{1,250}$")
 class SapConfig(Arguments):
     """Where the system is and who signs in."""
 
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+    base_url: Root = Field(
         title="System URL", description="The root, such as https://s4.contoso.com or https://s4.contoso.com:44300"
     )
     user: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^:]+$")] = Field(
@@ -174,8 +175,41 @@ class SapConfig(Arguments):
         default=CUBE, title="Where journal items are read", description="SERVICE/EntitySet of accounting line items."
     )
     journal_reversed_field: Name = Field(default="IsReversed", title="Field that says a journal entry is reversed")
+    journal_account_field: Name = Field(default="GLAccount", title="Field that names a journal item's account")
+    journal_reversal_fields: Text = Field(
+        default="ReverseDocument, ReverseDocumentFiscalYear",
+        title="Fields that name the reversal of a journal entry",
+        description="Number and fiscal year; by them a reversal is read back and proved to come to zero.",
+    )
+    journal_reference_field: Name = Field(
+        default="DocumentReferenceID", title="Field that holds a journal entry's reference"
+    )
+    reversal_check: Annotated[str, StringConstraints(pattern=r"^([A-Z][A-Z0-9_]{1,59})?$")] = Field(
+        default="",
+        title="Function that checks a reversal",
+        description="Takes what the reversal takes and posts nothing, such as BAPI_ACC_DOCUMENT_REV_CHECK; with it a"
+        " closed period is seen before anybody approves. Empty: SAP says so only when it is told to post.",
+    )
+    closed_period_codes: Text = Field(
+        default="F5/201", title="Messages that mean a closed period", description="As CLASS/NUMBER."
+    )
     journal_change_path: Path = Field(
         default="/sap/bc/srt/scs_ext/sap/journalentrybulkchangerequest_", title="Path of the journal entry change"
+    )
+    order_mark_field: Name = Field(
+        default="PurchaseOrderByShipToParty",
+        title="Field that marks orders we enter",
+        description="Of A_SalesOrder, for 27 characters: the order that is replaced, and a mark to find ours by.",
+    )
+    credit_set: Text = Field(
+        default="",
+        title="Where credit exposure is read",
+        description="SERVICE/EntitySet of your own. Without it no exposure is foreseen or compared.",
+    )
+    credit_fields: Text = Field(
+        default="BusinessPartner, CreditExposure, CreditLimit, Currency",
+        title="Its fields for exposure",
+        description="The customer, the exposure, the limit and the currency of both.",
     )
     idoc_path: Path = Field(default="/sap/bc/idoc_xml", title="Path that takes IDocs")
     idoc_status_set: Text = Field(
@@ -204,12 +238,6 @@ class SapConfig(Arguments):
     )
     front_end_url: FrontEnd = front_end()
 
-    @field_validator("base_url", "front_end_url")
-    @classmethod
-    def without_slash(cls, value: str) -> str:
-        """Cut the trailing slash: paths are appended."""
-        return value.rstrip("/")
-
     @field_validator("services")
     @classmethod
     def are_services(cls, value: str) -> str:
@@ -218,7 +246,7 @@ class SapConfig(Arguments):
             service_of(part)
         return value
 
-    @field_validator("query_entities", "journal_set", "idoc_status_set")
+    @field_validator("query_entities", "journal_set", "idoc_status_set", "credit_set")
     @classmethod
     def are_sets(cls, value: str) -> str:
         """Hold that each is one."""
@@ -233,7 +261,7 @@ class SapConfig(Arguments):
         watched_of(value)
         return value
 
-    @field_validator("locked_codes")
+    @field_validator("locked_codes", "closed_period_codes")
     @classmethod
     def are_messages(cls, value: str) -> str:
         """Hold that each is a class and a number."""
@@ -250,6 +278,14 @@ class SapConfig(Arguments):
             raise ValueError("write the header as Name: value")
         return value
 
+    @field_validator("journal_reversal_fields")
+    @classmethod
+    def are_two(cls, value: str) -> str:
+        """Hold that both are named."""
+        if len(listed(value)) != 2:
+            raise ValueError("name two fields: the reversal's number and its fiscal year")
+        return value
+
     @field_validator("idoc_status_fields")
     @classmethod
     def are_five(cls, value: str) -> str:
@@ -258,13 +294,21 @@ class SapConfig(Arguments):
             raise ValueError("name five fields: number, status, text, ARCKEY and SNDLAD")
         return value
 
+    @field_validator("credit_fields")
+    @classmethod
+    def are_four(cls, value: str) -> str:
+        """Hold that all are named."""
+        if len(listed(value)) != 4:
+            raise ValueError("name four fields: customer, exposure, limit and currency")
+        return value
+
     @model_validator(mode="after")
     def _holds_together(self) -> "SapConfig":
         if self.sign_in is SignIn.CLIENT_CREDENTIALS and not self.token_url:
             raise ValueError("OAuth needs the token address")
         known = self.known_services()
         sets = [*listed(self.query_entities), *(one for one, _ in watched_of(self.watched))]
-        for one in (*sets, *listed(self.idoc_status_set)):
+        for one in (*sets, *listed(self.idoc_status_set), *listed(self.credit_set)):
             if set_of(one)[0] not in known:
                 raise ValueError(f"{one[:60]} is of no service that is named")
         return self

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import Field, StringConstraints
 
 from connectors.base import Connector, NotFound, Record, Reversible, Risk, Write, Written
-from connectors.kinds.sap import effects, journal, outgoing
+from connectors.kinds.sap import effects, journal, outgoing, reversals
 from connectors.kinds.sap.reads import (
     BillingKey,
-    Day,
     Digits,
     EntryKey,
     OrderKey,
     Rate,
+    ReversalArguments,
     SupplierInvoiceKey,
 )
 
@@ -66,13 +66,6 @@ class InvoiceReleaseArguments(SupplierInvoiceKey):
     """Release a supplier invoice that is blocked for payment."""
 
     shift_discount_days: bool = False
-
-
-class ReversalArguments(EntryKey):
-    """Reverse a journal entry that was posted in accounting itself."""
-
-    reason: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{2}$")]
-    posting_date: Day = Field(default="", description="Empty: SAP takes that of the entry, as the reason allows.")
 
 
 class PaymentBlockArguments(EntryKey):
@@ -273,9 +266,9 @@ WRITES: tuple[Write, ...] = (
         "journal.reverse",
         ReversalArguments,
         "Reverse a journal entry",
-        observe=_entry,
-        predict=effects.predict_reverse,
-        undo=effects.undo_reverse,
+        observe=lambda connector, args: reversals.observe(_sap(connector), args),
+        predict=reversals.predict,
+        undo=reversals.undo,
         risk=Risk.HIGH,
         financial=True,
         reversible=Reversible.NO,
