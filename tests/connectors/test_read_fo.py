@@ -17,7 +17,7 @@ from tests.connectors.factories import ROOT, Played, make_fo
 ARGUMENTS = {
     "company": "demf", "order": ORDER, "carrier": "DHL", "mode": "AIR", "contract": "C-1", "item": "LAMP",
     "customer": CUSTOMER, "invoice": INVOICE, "reference": "PO-77", "period": "2026-11", "vendor": VENDOR,
-    "purchase": "PO-000001",
+    "purchase": "PO-000001", "payment": "CP-000001",
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("order.set_delivery_mode", {"company": "demf", "order": ORDER, "mode": "AIR"}),
     ("vendor_invoice.set_hold", {"company": "demf", "reference": PENDING, "hold": "Yes"}),
     ("vendor.set_hold", {"company": "demf", "vendor": VENDOR, "status": "Payment"}),
+    ("customer.set_hold", {"company": "demf", "customer": CUSTOMER, "status": "All"}),
 ]
 PATHS = {
     "invoice.credit": "POST .*CreditInvoice",
@@ -41,6 +42,7 @@ PATHS = {
     "order.set_delivery_mode": "PATCH .*SalesOrderHeadersV2",
     "vendor_invoice.set_hold": "PATCH .*VendorInvoiceHeaders",
     "vendor.set_hold": "PATCH .*VendorsV2",
+    "customer.set_hold": "PATCH .*CustomersV3",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from connectors.base import Arguments
-from connectors.kinds.dataverse.settings import Scalar
+from connectors.declaredactions import Scalar
 from connectors.kinds.dataverse.tables import Column, Guid, Name, bare
 
 Values = Annotated[dict[Column, Scalar], Field(max_length=50)]

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
-from connectors import credentials, discovering
+from connectors import declaredactions, discovering
 from connectors.answers import Explained
 from connectors.base import (
-    Blocked,
     Health,
     Inbound,
     NotFound,
@@ -16,19 +14,19 @@ from connectors.base import (
     Record,
     Refused,
     Sample,
+    Tell,
     Unanswered,
     Write,
     Written,
 )
-from connectors.credentials import Token
-from connectors.kinds.dataverse import events, samples, tracking, webapi, writing
+from connectors.entra import EntraConnector
+from connectors.kinds.dataverse import events, notes, samples, tracking, webapi, writing
 from connectors.kinds.dataverse.fetchxml import FetchXmlQuery, Page, next_page
-from connectors.kinds.dataverse.operations import READS, WRITES
+from connectors.kinds.dataverse.operations import READS, TELLS, WRITES
 from connectors.kinds.dataverse.pages import PAGES
-from connectors.kinds.dataverse.settings import DataverseConfig, DeclaredAction
+from connectors.kinds.dataverse.settings import DataverseAction, DataverseConfig
 from connectors.kinds.dataverse.tables import Table, the_table
 from connectors.queries import listed
-from connectors.rest import RestConnector
 from connectors.transport import Reply
 
 MOST_PAGES = 50
@@ -38,15 +36,16 @@ UNCACHED = {**ODATA, "If-None-Match": "null"}
 _OPS = {"contains": "contains({column},{value})"}
 
 
-class Dataverse(RestConnector):
+class Dataverse(EntraConnector):
     """Any table of Dataverse; ids made from our own keys make a repeated creation harmless."""
 
     slug = "dataverse"
     label = "Dataverse"
     config = DataverseConfig
     pages = PAGES
+    tickets = notes.TICKETS
     secrets = frozenset({"client_secret"})
-    operations = (*READS, *WRITES)
+    operations = (*READS, *WRITES, *TELLS)
     settings: DataverseConfig
 
     @classmethod
@@ -57,7 +56,7 @@ class Dataverse(RestConnector):
     # --- the four verbs --------------------------------------------------------------------------
     def check(self) -> Health:
         """Sign in, then read the id of one row of the first table."""
-        tried = [f"POST {self._token_url()}"]
+        tried = [f"POST {self.token_url()}"]
         self.token()
         table = next(iter(self.settings.known_tables().values()))
         url = f"{self.root}/{table.set}"
@@ -85,11 +84,13 @@ class Dataverse(RestConnector):
 
     @classmethod
     def lacks(cls, payload: Mapping[str, Any]) -> bool:
-        """Tell whether Dataverse left the columns out of a webhook because it was too large."""
-        return payload.get("Shortened") is True
+        """Tell whether a webhook was too large for its columns, or tells of a note, which is read as it stands."""
+        return payload.get("Shortened") is True or notes.unread(payload)
 
     def complete(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Read the row that a shortened webhook only names; of a row that is gone there is nothing to add."""
+        """Read the row that a message only names; of a row that is gone there is nothing to add."""
+        if notes.unread(payload):
+            return notes.read(self, payload)
         rows = self.row(str(payload.get("PrimaryEntityName")), str(payload.get("PrimaryEntityId")))
         return {**payload, "Target": dict(rows[0].fields) if rows else {}, "Shortened": False, "Gone": not rows}
 
@@ -114,6 +115,10 @@ class Dataverse(RestConnector):
     def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
         """Send one change in the way that its operation needs."""
         return writing.SENDERS[operation.name](self, arguments, effect_key, version)
+
+    def tell(self, operation: Tell, arguments: Any, *, key: str) -> Written:
+        """Put a note on the cases that the message is addressed to."""
+        return notes.tell(self, arguments, key)
 
     # --- reading, also for what writes look at ----------------------------------------------------
     def row(
@@ -218,15 +223,9 @@ class Dataverse(RestConnector):
         """Return a table that this connection may use. Raises ``Blocked``."""
         return the_table(self.settings.known_tables(), name, self.name)
 
-    def action(self, name: str, parameters: Mapping[str, Any]) -> DeclaredAction:
+    def action(self, name: str, parameters: Mapping[str, Any]) -> DataverseAction:
         """Return a declared action if ``parameters`` fit it. Raises ``Blocked``."""
-        action = self.settings.declared_actions().get(name)
-        if action is None:
-            known = ", ".join(sorted(self.settings.declared_actions())) or "none"
-            raise Blocked(f"{self.name} may not call {name}: its actions are {known}.", code="operation")
-        if faults := action.faults(dict(parameters)):
-            raise Blocked(f"{name}: {'; '.join(faults)}."[:1000], code="arguments")
-        return action
+        return declaredactions.one_of(self.settings.declared_actions(), name, parameters, self.name)
 
     # --- addresses, tokens, errors ----------------------------------------------------------------
     @property
@@ -246,26 +245,9 @@ class Dataverse(RestConnector):
     def _names(self) -> str:
         return webapi.ANNOTATIONS if self.settings.labels else ""
 
-    def _token_url(self) -> str:
-        return f"{self.settings.authority}/{quote(self.settings.tenant)}/oauth2/v2.0/token"
-
-    def token_key(self) -> str:
-        """The token depends on the environment, the app and its secret."""
-        config = self.settings
-        return credentials.key_of(
-            self.slug, config.authority, config.tenant, config.environment_url, config.client_id,
-            self.secret("client_secret"),
-        )  # fmt: skip
-
-    def fetch_token(self) -> Token:
-        """Sign in with client credentials for the environment."""
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self.settings.client_id,
-            "client_secret": self.secret("client_secret"),
-            "scope": f"{self.settings.environment_url}/.default",
-        }
-        return self.token_of(self.ask_for_token(self._token_url(), form))
+    def scope(self) -> str:
+        """Return the scope: the environment's root with one slash before ``.default``."""
+        return f"{self.settings.environment_url}/.default"
 
     def explain(self, reply: Reply) -> Explained:
         """Read the error's code."""

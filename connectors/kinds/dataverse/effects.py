@@ -1,22 +1,9 @@
 """What each write of Dataverse changes and how it is taken back. Pure functions over records."""
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from audit.proofs import canonical
+from connectors import openrecords
 from connectors.base import Change, NotFound, Observed, Record, Undo
-from connectors.kinds.dataverse.settings import DeclaredAction
-
-_BEFORE = "before:"
-
-
-@dataclass(frozen=True)
-class Acted(Record):
-    """A record with the declaration of the action that is to be called for it."""
-
-    action: DeclaredAction | None = field(default=None, repr=False)
 
 
 def first(records: Observed) -> Record:
@@ -116,8 +103,7 @@ def undo_disassociate(args: Any, records: Observed, effect_key: str) -> Undo:
 def to_be(args: Any) -> str:
     """Name a record that has no id before it is made: by what it will say."""
     links = [[link.lookup, link.id] for link in args.links]
-    said = canonical([args.table.lower(), args.values, links])
-    return f"new:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    return openrecords.named([args.table.lower(), args.values, links])
 
 
 def columns_of(args: Any) -> dict[str, Any]:
@@ -127,11 +113,7 @@ def columns_of(args: Any) -> dict[str, Any]:
 
 def predict_create(args: Any, records: Observed) -> list[Change]:
     """There is one more record that says this."""
-    record = first(records)
-    count = record.fields["Count"]
-    if count:
-        return [Change(record.entity, record.key, "Count", count, count + 1)]
-    return [Change(record.entity, record.key, name, None, value) for name, value in columns_of(args).items()]
+    return openrecords.made(first(records), columns_of(args))
 
 
 def undo_create(args: Any, records: Observed, effect_key: str) -> Undo:
@@ -142,9 +124,7 @@ def undo_create(args: Any, records: Observed, effect_key: str) -> Undo:
 
 def predict_remove(args: Any, records: Observed) -> list[Change]:
     """The record is gone."""
-    record = first(records)
-    gone = [change(record, name, None) for name in columns_of(args)]
-    return [Change(record.entity, record.key, "Count", record.fields["Count"], 0), *gone]
+    return openrecords.unmade(first(records), columns_of(args))
 
 
 def undo_remove(args: Any, records: Observed, effect_key: str) -> Undo:
@@ -152,48 +132,3 @@ def undo_remove(args: Any, records: Observed, effect_key: str) -> Undo:
     first(records)
     kept = args.model_dump(mode="json", exclude={"reference"})
     return Undo("record.create", kept)
-
-
-# --- actions -----------------------------------------------------------------------------------
-def _acted(records: Observed) -> tuple[Record, DeclaredAction]:
-    record = first(records)
-    action = record.action if isinstance(record, Acted) else None
-    if action is None:
-        raise NotFound("Dataverse has no such record.", status=404)
-    return record, action
-
-
-def filled(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return a declared value, with the parameter in its place where it names one."""
-    return parameters.get(value[1:]) if isinstance(value, str) and value.startswith("=") else value
-
-
-def predict_action(args: Any, records: Observed) -> list[Change]:
-    """The record says what the declaration promises."""
-    record, action = _acted(records)
-    return [change(record, column, filled(value, args.parameters)) for column, value in action.sets.items()]
-
-
-def undo_action(args: Any, records: Observed, effect_key: str) -> Undo | None:
-    """Call the action that was declared to take it back; none where none was."""
-    record, action = _acted(records)
-    if not action.undo:
-        return None
-    given = {name: _taken_back(value, record, args.parameters) for name, value in action.undo_parameters.items()}
-    reason = f"Undo: {args.reason}"[:250]
-    return Undo("action.call", {"action": action.undo, "id": args.id, "parameters": given, "reason": reason})
-
-
-def _taken_back(value: Any, record: Record, parameters: Mapping[str, Any]) -> Any:
-    if isinstance(value, str) and value.startswith(_BEFORE):
-        return record.fields.get(value.removeprefix(_BEFORE))
-    return filled(value, parameters)
-
-
-def amount_action(args: Any, records: Observed) -> tuple[str, str] | None:
-    """Return what stands in the declared columns; ``None`` where none were declared: then a person is asked."""
-    record, action = _acted(records)
-    amount, currency = record.fields.get(action.amount_column), record.fields.get(action.currency_column)
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or not isinstance(currency, str):
-        return None
-    return str(amount), currency

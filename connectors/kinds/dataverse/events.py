@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from audit.proofs import canonical
-from audit.strictjson import BadJson, loads
 from connectors.base import Inbound, Refused
+from connectors.batches import value_of
 from connectors.kinds.dataverse.tables import GUID
 
 _DATE = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
@@ -18,6 +18,7 @@ _NOBODY = "00000000-0000-0000-0000-000000000000"
 # A step's context stands inside the one that caused it, and that one in its own: nobody asks for them.
 _LEFT_OUT = {"ParentContext"}
 _COLLECTIONS = ("InputParameters", "OutputParameters", "PreEntityImages", "PostEntityImages", "SharedVariables")
+NOTE = "annotation"
 SHORTENED = "x-ms-dynamics-msg-size-exceeded"
 ORGANIZATION = "x-ms-dynamics-organization"
 
@@ -28,10 +29,7 @@ def inbound(body: bytes, headers: Mapping[str, str], organization: str = "") -> 
     if organization and known.get(ORGANIZATION, "").casefold() != organization.casefold():
         # Held before anything of the body is read.
         raise Refused("This webhook is not of the organization of this connection.", status=401, code="organization")
-    try:
-        context = loads(body)
-    except BadJson as bad:
-        raise Refused(str(bad), status=400, code="malformed") from None
+    context = value_of(body)
     if not isinstance(context, dict):
         raise Refused("This is no execution context.", status=400, code="shape")
     table, message = context.get("PrimaryEntityName"), context.get("MessageName")
@@ -45,7 +43,18 @@ def inbound(body: bytes, headers: Mapping[str, str], organization: str = "") -> 
     for name in _COLLECTIONS:
         payload[name] = payload[name] if isinstance(payload.get(name), dict) else {}
     payload |= {"PrimaryEntityId": key, "Target": _target(payload), "Shortened": SHORTENED in known}
-    return Inbound(_identity(context, key), f"{table}.{message}", payload, _occurred(payload))
+    identity = note_id(key) if is_note(str(table), str(message)) else _identity(context, key)
+    return Inbound(identity, f"{table}.{message}", payload, _occurred(payload))
+
+
+def is_note(table: str, message: str = "") -> bool:
+    """Tell whether an event is of a note that is there."""
+    return table == NOTE and message != "Delete"
+
+
+def note_id(key: str) -> str:
+    """Return the id that a delivered note has for good: it is one thing, whatever brings it."""
+    return f"comment:{key}"
 
 
 def _target(payload: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from connectors.base import Connector, NotFound, Read, Record, Refused, Reversible, Risk, Write, Written
-from connectors.comparison import same
+from connectors import declaredactions
+from connectors.base import Connector, NotFound, Read, Record, Refused, Reversible, Risk, Tell, Write, Written
 from connectors.kinds.dataverse import effects
 from connectors.kinds.dataverse.arguments import (
     ActionArguments,
@@ -20,9 +20,9 @@ from connectors.kinds.dataverse.arguments import (
     TogetherArguments,
     UpdateArguments,
 )
-from connectors.kinds.dataverse.effects import Acted
 from connectors.kinds.dataverse.fetchxml import ASK
 from connectors.kinds.dataverse.tables import id_for
+from connectors.messages import Message
 
 if TYPE_CHECKING:
     from connectors.kinds.dataverse.connector import Dataverse
@@ -89,10 +89,7 @@ def _for_action(connector: Connector, args: Any) -> list[Record]:
     """The record that the action is called for, with the action's declaration."""
     dv = _dv(connector)
     action = dv.action(args.action, args.parameters)
-    return [
-        Acted(row.system, row.entity, row.key, row.version, row.fields, row.url, action)
-        for row in dv.row(action.table, args.id)
-    ]
+    return [declaredactions.acted(row, action) for row in dv.row(action.table, args.id)]
 
 
 # --- what is looked for after an unknown outcome --------------------------------------------------
@@ -108,23 +105,12 @@ def _find_removed(connector: Connector, args: Any, effect_key: str) -> Written |
 
 
 def _find_acted(connector: Connector, args: Any, effect_key: str) -> Written | None:
-    """Look for our mark, else for the values where the action only sets them. Raises ``Refused``: nobody can tell."""
     dv = _dv(connector)
     action = dv.action(args.action, args.parameters)
     rows = dv.row(action.table, args.id)
     if not rows:
         raise NotFound(f"Dataverse has no {action.table} {args.id}.", status=404)
-    if action.mark_column:
-        mine = rows[0].fields.get(action.mark_column) == effect_key
-        return Written(rows[0].version, {"found_by": "mark"}) if mine else None
-    if not action.repeatable:
-        raise Refused(
-            f"{args.action} leaves no mark: look into {action.table} {args.id} whether it was carried out.",
-            code="no_mark",
-        )
-    wanted = {column: effects.filled(value, args.parameters) for column, value in action.sets.items()}
-    stands = all(same(rows[0].fields.get(column), value) for column, value in wanted.items())
-    return Written(rows[0].version, {"found_by": "values"}) if stands else None
+    return declaredactions.find(action, args, rows[0], effect_key)
 
 
 READS: tuple[Read, ...] = (
@@ -202,13 +188,14 @@ WRITES: tuple[Write, ...] = (
         ActionArguments,
         "Call a declared action",
         observe=_for_action,
-        predict=effects.predict_action,
-        undo=effects.undo_action,
+        predict=declaredactions.predict,
+        undo=declaredactions.undo,
         risk=Risk.HIGH,
         # Nobody here knows what somebody else's code posts: its undo needs an approval of its own.
         financial=True,
         reversible=Reversible.NET_ZERO,
         find=_find_acted,
-        amount=effects.amount_action,
+        amount=declaredactions.amount,
     ),
 )
+TELLS: tuple[Tell, ...] = (Tell("case.tell", Message, "Note on the cases that an incident belongs to"),)

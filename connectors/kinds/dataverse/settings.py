@@ -1,90 +1,46 @@
 """How a connection to Dataverse is set up: where it is, what it may use, and what is only known per environment."""
 
-import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from connectors.base import Arguments
-from connectors.kinds.dataverse.tables import Column, Name, Table, tables_of, tracked_of
+from connectors.declaredactions import DeclaredAction, declared
+from connectors.entra import AUTHORITY, Tenant
+from connectors.kinds.dataverse.tables import Table, tables_of, tracked_of
 from connectors.pages import FrontEnd, front_end
+from connectors.roots import Root
 
-Scalar = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str | None
-Sort = Literal["text", "number", "whole", "yes_no", "id"]
 _CODE = re.compile(r"(?:0x[0-9a-fA-F]{8}|-?\d{1,10})\Z")
-_FITS = {
-    "text": lambda value: isinstance(value, str),
-    "id": lambda value: isinstance(value, str) and bool(re.fullmatch(r"[0-9a-fA-F-]{36}", value)),
-    "yes_no": lambda value: isinstance(value, bool),
-    "whole": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-}
 
 
-class DeclaredAction(Arguments):
-    """A custom API or action as an administrator declared it: what it takes, what it changes, and what takes it back.
-
-    ``sets`` and ``undo_parameters`` give values; a text ``=name`` stands for the parameter of that name, and in
-    ``undo_parameters`` ``before:column`` for what stood in the record.
-    """
+class DataverseAction(DeclaredAction):
+    """A custom API or action as an administrator declared it."""
 
     api: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.]{0,199}$")]
-    table: Name  # the record of this table shows the effect
-    bound: bool = True  # it is called on that record; else the parameter ``record`` takes the record's id
+    bound: bool = True  # it is called on the record of its table; else the parameter ``record`` takes the record's id
     record: str = ""
-    parameters: dict[Name, Sort] = {}
-    sets: dict[Column, Scalar] = Field(min_length=1)
-    undo: str = ""
-    undo_parameters: dict[Name, Scalar] = {}
-    # The parameter that takes the effect key, and the column in which it can be found again.
-    mark_parameter: str = ""
-    mark_column: str = ""
-    # Columns of the record that hold the amount at stake and its currency.
-    amount_column: str = ""
-    currency_column: str = ""
-    # It sets values rather than adding to them: where ``sets`` stands in the record, it was carried out.
-    repeatable: bool = False
 
     @model_validator(mode="after")
-    def _holds_together(self) -> "DeclaredAction":
-        if bool(self.mark_parameter) != bool(self.mark_column):
-            raise ValueError("mark_parameter and mark_column belong together")
+    def _is_addressed(self) -> "DataverseAction":
         if not self.bound and not self.record:
             raise ValueError("an action that is not bound says which parameter takes the record's id")
-        named = {str(value)[1:] for value in self.sets.values() if isinstance(value, str) and value.startswith("=")}
-        if strange := named - set(self.parameters):
-            raise ValueError(f"sets names the unknown parameter {min(strange)}")
         return self
-
-    def faults(self, given: dict[str, Any]) -> list[str]:
-        """Say what is wrong with the parameters of a call; empty: nothing."""
-        found = [f"{name} is missing" for name in sorted(set(self.parameters) - set(given))]
-        found += [f"{name} is unknown" for name in sorted(set(given) - set(self.parameters))]
-        known = ((name, value) for name, value in given.items() if name in self.parameters)
-        return found + [
-            f"{name} must be {self.parameters[name].replace('_', ' or ')}"
-            for name, value in known
-            if not _FITS[self.parameters[name]](value)
-        ]
 
 
 class DataverseConfig(Arguments):
     """Where the environment is and who signs in."""
 
-    environment_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+    environment_url: Root = Field(
         title="Environment URL", description="The root, such as https://contoso.crm4.dynamics.com"
     )
-    tenant: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = Field(
-        title="Tenant", description="The Microsoft Entra tenant's id or domain."
-    )
+    tenant: Tenant = Field(title="Tenant", description="The Microsoft Entra tenant's id or domain.")
     client_id: Annotated[str, StringConstraints(min_length=1)] = Field(
         title="Client id",
         description="The app registration; an application user with a security role must exist for it.",
     )
-    authority: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
-        default="https://login.microsoftonline.com", title="Sign-in address"
-    )
+    authority: Root = Field(default=AUTHORITY, title="Sign-in address")
     api_version: Annotated[str, StringConstraints(pattern=r"^v\d{1,2}\.\d{1,2}$")] = Field(
         default="v9.2", title="API version"
     )
@@ -137,17 +93,11 @@ class DataverseConfig(Arguments):
     )
     front_end_url: FrontEnd = front_end()
 
-    @field_validator("environment_url", "authority", "front_end_url")
-    @classmethod
-    def without_slash(cls, value: str) -> str:
-        """Cut the trailing slash: paths and the scope are appended."""
-        return value.rstrip("/")
-
     @field_validator("tables", "tracked", "actions")
     @classmethod
     def can_be_read(cls, value: str, info: ValidationInfo) -> str:
         """Hold that a list or an object is one, beside its own field."""
-        found = {"tables": tables_of, "tracked": tracked_of, "actions": declared}[str(info.field_name)](value)
+        found = {"tables": tables_of, "tracked": tracked_of, "actions": _actions_of}[str(info.field_name)](value)
         if info.field_name == "tables" and not found:
             raise ValueError("name at least one table")
         return value
@@ -188,38 +138,17 @@ class DataverseConfig(Arguments):
                 raise ValueError(f"“{entry[:60]}” is no relationship: write table.relationship")
         return found
 
-    def declared_actions(self) -> dict[str, DeclaredAction]:
+    def declared_actions(self) -> dict[str, DataverseAction]:
         """Return the actions that may be called, by name. Raises ``ValueError``."""
-        return declared(self.actions)
+        return _actions_of(self.actions)
 
     def codes(self, field: str) -> frozenset[int]:
         """Return the error codes of one setting as numbers."""
         return frozenset(number_of(code) for code in _listed(getattr(self, field)))
 
 
-def declared(text: str) -> dict[str, DeclaredAction]:
-    """Read the declared actions. Raises ``ValueError`` with what is wrong with which."""
-    if not text.strip():
-        return {}
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError("this is no JSON") from None
-    if not isinstance(given, dict):
-        # pydantic shows a ValueError beside the field, and lets a TypeError rise.
-        raise ValueError("write an object: a name of yours for each action")  # noqa: TRY004
-    found = {}
-    for name, part in given.items():
-        try:
-            found[name] = DeclaredAction.model_validate(part)
-        except ValidationError as invalid:
-            first = invalid.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "it"
-            raise ValueError(f"{name[:60]}: {where}: {first['msg']}") from None
-    for name, action in found.items():
-        if action.undo and action.undo not in found:
-            raise ValueError(f"{name[:60]}: its undo {action.undo[:60]} is not declared")
-    return found
+def _actions_of(text: str) -> dict[str, DataverseAction]:
+    return declared(text, DataverseAction)
 
 
 def number_of(code: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.base import ConnectorError, Inbound, Refused, Unanswered
 from connectors.kinds.dataverse import webapi
-from connectors.kinds.dataverse.events import moment_of
+from connectors.kinds.dataverse.events import is_note, moment_of, note_id
 from connectors.kinds.dataverse.settings import number_of
 from connectors.kinds.dataverse.tables import GUID, Table, tracked_of
 
@@ -112,7 +112,8 @@ class _Watch:
         stamp = record.fields.get(STAMP)
         moment = moment_of(stamp) if isinstance(stamp, str) else None
         payload = {**record.fields, **named, "PrimaryEntityId": key, "Deleted": False}
-        return Inbound(f"{self.table.name}:{key}:{record.version}"[:200], f"record:{self.table.name}", payload, moment)
+        identity = note_id(key) if is_note(self.table.name) else f"{self.table.name}:{key}:{record.version}"[:200]
+        return Inbound(identity, f"record:{self.table.name}", payload, moment)
 
     def _id(self, value: Any) -> str:
         text = value.strip("{}").lower() if isinstance(value, str) else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.base import Blocked, Record, Refused, VersionConflict, Written
 from connectors.kinds.dataverse import batch
-from connectors.kinds.dataverse.settings import DeclaredAction, number_of
+from connectors.kinds.dataverse.settings import DataverseAction, number_of
 from connectors.kinds.dataverse.tables import Table, id_for
 from connectors.queries import listed
 from connectors.rest import before_writing
@@ -81,10 +81,14 @@ def create(dv: Dataverse, args: Any, effect_key: str, version: str) -> Written:
     table = dv.table(args.table)
     if not args.values:
         raise Refused("A record without any column is not made.", code="arguments")
-    key = id_for(effect_key, table.name)
     body = dict(args.values)
     for one in args.links:
         body |= _bind(dv, one.lookup, one.navigation, one.to, one.id)
+    return make(dv, table, id_for(effect_key, table.name), body, effect_key)
+
+
+def make(dv: Dataverse, table: Table, key: str, body: Mapping[str, Any], effect_key: str) -> Written:
+    """Make a record under an id of ours. Where that id is taken, it is the same effect again."""
     headers = _headers(dv, If_None_Match=THERE)
     try:
         reply = dv.send("PATCH", _url(dv, table, key), json=body, headers=headers, effect_key=effect_key)
@@ -174,11 +178,11 @@ def act(dv: Dataverse, args: Any, effect_key: str, version: str) -> Written:
     return _done(dv, reply, **({"answer": said} if said else {}))
 
 
-def _full(action: DeclaredAction) -> str:
+def _full(action: DataverseAction) -> str:
     return action.api if "." in action.api else f"Microsoft.Dynamics.CRM.{action.api}"
 
 
-def _body(action: DeclaredAction, parameters: Mapping[str, Any], key: str, effect_key: str) -> dict[str, Any]:
+def _body(action: DataverseAction, parameters: Mapping[str, Any], key: str, effect_key: str) -> dict[str, Any]:
     body = dict(parameters)
     if not action.bound:
         body[action.record] = key

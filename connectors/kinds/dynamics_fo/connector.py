@@ -1,14 +1,14 @@
 """Dynamics 365 Finance & Operations: OData entities, bound actions, business events in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from audit.clock import db_now
-from connectors import credentials, discovering
+from connectors import discovering
 from connectors.answers import Explained
 from connectors.base import (
     Arguments,
@@ -23,16 +23,29 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.credentials import Token
-from connectors.kinds.dynamics_fo import asking, events, odata, reconciling, samples
+from connectors.entra import AUTHORITY, EntraConnector, Tenant
+from connectors.kinds.dynamics_fo import (
+    anything,
+    asking,
+    events,
+    freesending,
+    odata,
+    payments,
+    reconciling,
+    reissues,
+    samples,
+)
+from connectors.kinds.dynamics_fo.anything import FOAction
 from connectors.kinds.dynamics_fo.effects import ORDER
 from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS, NAMESPACE
 from connectors.kinds.dynamics_fo.pages import PAGES
-from connectors.kinds.dynamics_fo.reads import QUERIES, READS
+from connectors.kinds.dynamics_fo.reads import READS
 from connectors.kinds.dynamics_fo.writes import SENDINGS, WRITES, Sending
+from connectors.openlists import Opened, opened_of
 from connectors.pages import FrontEnd, front_end
 from connectors.queries import listed
-from connectors.rest import RestConnector, before_writing
+from connectors.rest import before_writing
+from connectors.roots import Root
 from connectors.transport import Reply
 
 MOST_PAGES = 50
@@ -47,19 +60,15 @@ _SERVICE = "Group/Service/operation, such as CreditManagement/CreditHoldService/
 class DynamicsFOConfig(Arguments):
     """Where the environment is and who signs in."""
 
-    environment_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+    environment_url: Root = Field(
         title="Environment URL", description="The root, such as https://contoso.operations.dynamics.com"
     )
-    tenant: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")] = Field(
-        title="Tenant", description="The Microsoft Entra tenant's id or domain."
-    )
+    tenant: Tenant = Field(title="Tenant", description="The Microsoft Entra tenant's id or domain.")
     client_id: Annotated[str, StringConstraints(min_length=1)] = Field(
         title="Client id",
         description="The app registration; inside F&O it must be registered too, and mapped to a user.",
     )
-    authority: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
-        default="https://login.microsoftonline.com", title="Sign-in address"
-    )
+    authority: Root = Field(default=AUTHORITY, title="Sign-in address")
     page_size: int = Field(default=500, ge=1, le=10_000, title="Page size")
     query_entities: Annotated[str, StringConstraints(max_length=4000)] = Field(
         default="",
@@ -67,6 +76,19 @@ class DynamicsFOConfig(Arguments):
         description="Separated by commas; empty: those that its own reads know.",
     )
     front_end_url: FrontEnd = front_end()
+    entities: Annotated[str, StringConstraints(max_length=20_000)] = Field(
+        default="",
+        title="Entities it may change",
+        description="One a line, such as “VendorInvoiceHeaders(InvoicePaymentReleaseDate) by HeaderReference”; “mark"
+        " TextField:60” where records are made. The operations of their own need none.",
+        json_schema_extra={"multiline": True},
+    )
+    actions: Annotated[str, StringConstraints(max_length=20_000)] = Field(
+        default="",
+        title="Actions it may call (JSON)",
+        description="Bound actions and custom services by a name of yours, each with its parameters, effect and undo.",
+        json_schema_extra={"multiline": True},
+    )
     reconcile: Annotated[str, StringConstraints(max_length=4000)] = Field(
         default="",
         title="Events to read back",
@@ -80,22 +102,45 @@ class DynamicsFOConfig(Arguments):
     place_hold_service: Service = Field(
         default="", title="Custom service that places a credit hold", description=_SERVICE
     )
+    customer_payments: payments.Place = Field(
+        default=payments.CUSTOMER_PAYMENTS,
+        title="Where customers' payments are read",
+        description="Entity(PaymentField, CustomerField), as the environment names them.",
+    )
+    vendor_payments: payments.Place = Field(
+        default=payments.VENDOR_PAYMENTS,
+        title="Where payments to vendors are read",
+        description="Entity(PaymentField, VendorField), as the environment names them.",
+    )
+    reissue_service: Service = Field(
+        default="", title="Custom service that issues an invoice anew", description=_SERVICE
+    )
+    reissue_reversal_service: Service = Field(
+        default="", title="Custom service that credits such an invoice", description=_SERVICE
+    )
 
-    @field_validator("reconcile")
+    @field_validator("reconcile", "entities", "actions")
     @classmethod
-    def readable(cls, value: str) -> str:
+    def readable(cls, value: str, info: ValidationInfo) -> str:
         """Say which line cannot be read."""
-        reconciling.lines_of(value)
+        read: dict[str, Callable[[str], object]] = {
+            "reconcile": reconciling.lines_of,
+            "entities": opened_of,
+            "actions": anything.actions_of,
+        }
+        read[str(info.field_name)](value)
         return value
 
-    @field_validator("environment_url", "authority", "front_end_url")
-    @classmethod
-    def without_slash(cls, value: str) -> str:
-        """Cut the trailing slash: with it the token is for another audience, and F&O rejects it."""
-        return value.rstrip("/")
+    def opened(self) -> Mapping[str, Opened]:
+        """Return the entities that may be changed, by their names in small letters."""
+        return opened_of(self.entities)
+
+    def declared_actions(self) -> dict[str, FOAction]:
+        """Return the actions that may be called, by their names."""
+        return anything.actions_of(self.actions)
 
 
-class DynamicsFO(RestConnector):
+class DynamicsFO(EntraConnector):
     """Sales, invoices, credit and stock of Dynamics 365 F&O; marker fields make a lost answer findable."""
 
     slug = "dynamics_fo"
@@ -103,7 +148,7 @@ class DynamicsFO(RestConnector):
     config = DynamicsFOConfig
     pages = PAGES
     secrets = frozenset({"client_secret"})
-    operations = (*READS, asking.ASK, *WRITES)
+    operations = (*READS, asking.ASK, *WRITES, *anything.WRITES)
     settings: DynamicsFOConfig
 
     @classmethod
@@ -114,9 +159,9 @@ class DynamicsFO(RestConnector):
     # --- the four verbs --------------------------------------------------------------------------
     def check(self) -> Health:
         """Sign in, then read one customer in any company."""
-        tried = [f"POST {self._token_url()}"]
+        tried = [f"POST {self.token_url()}"]
         self.token()
-        url = self._url("CustomersV3")
+        url = self.url("CustomersV3")
         tried.append(f"GET {url}?$top=1")
         rows = self._page(url, {"cross-company": "true", "$top": "1"})["value"]
         seen = "one customer was read" if rows else "signed in, but no customer is visible to this user"
@@ -143,18 +188,23 @@ class DynamicsFO(RestConnector):
 
     def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
         """Send a bound action or a PATCH, with the effect key in a header and, for actions, as Reference."""
+        if free := freesending.SENDERS.get(operation.name):
+            return free(self, arguments, effect_key, version)
+        service = self._service(operation.name)
+        if operation.name in reissues.ACTIONS:
+            return reissues.send(self, operation, arguments, service=service, effect_key=effect_key, version=version)
         sending = SENDINGS[operation.name]
-        if service := self._service(operation.name):
+        if service:
             return self._serve(service, arguments, effect_key, version)
         with before_writing():
             address = self._address(sending, arguments)
         headers = {"If-Match": version or NO_ETAG}
         if sending.action:
-            url = f"{self._url(address)}/{NAMESPACE}.{sending.action}"
+            url = f"{self.url(address)}/{NAMESPACE}.{sending.action}"
             body: dict[str, Any] = {"Reason": arguments.reason, "Reference": effect_key}
             method = "POST"
         else:
-            url, method = self._url(address), "PATCH"
+            url, method = self.url(address), "PATCH"
             value = getattr(arguments, sending.argument)
             body = {sending.field: float(value) if isinstance(value, Decimal) else value}
         reply = self.send(
@@ -171,7 +221,13 @@ class DynamicsFO(RestConnector):
 
     def _service(self, operation: str) -> str:
         config = self.settings
-        return {"hold.release": config.release_hold_service, "hold.place": config.place_hold_service}.get(operation, "")
+        services = {
+            "hold.release": config.release_hold_service,
+            "hold.place": config.place_hold_service,
+            "invoice.reissue": config.reissue_service,
+            "reissue.reverse": config.reissue_reversal_service,
+        }
+        return services.get(operation, "")
 
     def _serve(self, service: str, arguments: Any, effect_key: str, version: str) -> Written:
         """Run a custom service. It knows no etag: the version is read and held against the expected one before."""
@@ -191,41 +247,48 @@ class DynamicsFO(RestConnector):
     # --- reading, also for what writes look at ----------------------------------------------------
     def look(self, name: str, **arguments: Any) -> list[Record]:
         """Fetch the records of a declared read."""
-        query = QUERIES[name]
+        query = payments.query_of(self.settings, name)
         fields = {field: arguments[argument] for argument, field in query.fields.items()}
         if query.single:
             found = self.one(query.entity, fields)
             return [found] if found else []
-        return self._list(query.entity, odata.equal(fields))
+        return self.listed(query.entity, odata.equal(fields))
 
     def one(self, entity: str, key: Mapping[str, Any]) -> Record | None:
         """Fetch one record by its key; ``None`` where there is none."""
         try:
-            reply = self.send("GET", self._url(odata.address(entity, key)), params={"cross-company": "true"})
+            address = odata.address(entity, key, self.key_of(entity))
+            reply = self.send("GET", self.url(address), params={"cross-company": "true"})
         except NotFound:
             return None
         row = self.content(reply)
         if not isinstance(row, dict) or COMPANY not in row:
             raise Unanswered(f"{self.label} answered with something that is no record.", status=reply.status)
-        return odata.record(self.name, self.settings.environment_url, entity, row)
+        return odata.record(self.name, self.settings.environment_url, entity, row, self.key_of(entity))
+
+    def key_of(self, entity: str) -> tuple[str, ...]:
+        """Return the fields of an entity's key behind the company; none where nobody said which they are."""
+        opened = self.settings.opened().get(entity.casefold())
+        return KEYS.get(entity) or (opened.key if opened else payments.key_of(self.settings, entity))
 
     def notes(self, company: str, reference: str) -> list[Record]:
         """Fetch the credit notes of one company that carry a reference."""
         fields = {COMPANY: company, "CustomerReference": reference}
-        return self._list("FreeTextInvoiceHeaders", odata.equal(fields))
+        return self.listed("FreeTextInvoiceHeaders", odata.equal(fields))
 
-    def _list(self, entity: str, where: str) -> list[Record]:
+    def listed(self, entity: str, where: str) -> list[Record]:
         """Fetch all that a filter finds."""
         return self._pages(entity, {"$filter": where})
 
     def _pages(self, entity: str, options: Mapping[str, str]) -> list[Record]:
         """Fetch all that the options ask for, following the server's pages."""
-        url, params = self._url(entity), {"cross-company": "true", **options}
+        url, params = self.url(entity), {"cross-company": "true", **options}
         records: list[Record] = []
         for _ in range(MOST_PAGES):
             page = self._page(url, params)
             rows = page["value"]
-            records += [odata.record(self.name, self.settings.environment_url, entity, row) for row in rows]
+            names = self.key_of(entity)
+            records += [odata.record(self.name, self.settings.environment_url, entity, row, names) for row in rows]
             url, params = str(page.get("@odata.nextLink") or ""), {}
             if not url:
                 return records
@@ -253,29 +316,13 @@ class DynamicsFO(RestConnector):
             raise NotFound(f"{self.label} has {problem} with the reference {arguments.reference}.", status=404)
         return odata.address(sending.entity, notes[0].fields)
 
-    def _url(self, address: str) -> str:
+    def url(self, address: str) -> str:
+        """Return where an entity, a record or an action of one is."""
         return f"{self.settings.environment_url}/data/{address}"
 
-    def _token_url(self) -> str:
-        return f"{self.settings.authority}/{self.settings.tenant}/oauth2/v2.0/token"
-
-    def token_key(self) -> str:
-        """The token depends on the environment, the app and its secret."""
-        config = self.settings
-        return credentials.key_of(
-            self.slug, config.authority, config.tenant, config.environment_url, config.client_id,
-            self.secret("client_secret"),
-        )  # fmt: skip
-
-    def fetch_token(self) -> Token:
-        """Sign in with client credentials; the scope is the environment root with one slash before ``.default``."""
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self.settings.client_id,
-            "client_secret": self.secret("client_secret"),
-            "scope": f"{self.settings.environment_url}/.default",
-        }
-        return self.token_of(self.ask_for_token(self._token_url(), form))
+    def scope(self) -> str:
+        """Return the scope: the environment's root with one slash before ``.default``."""
+        return f"{self.settings.environment_url}/.default"
 
     def explain(self, reply: Reply) -> Explained:
         """Read the Infolog."""

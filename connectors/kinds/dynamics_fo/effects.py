@@ -36,7 +36,7 @@ def change(record: Record, field: str, after: Any, *, side_effect: bool = False)
     return Change(record.entity, record.key, field, record.fields.get(field), value, side_effect)
 
 
-def _moved(record: Record | None, field: str, by: Decimal) -> list[Change]:
+def moved(record: Record | None, field: str, by: Decimal) -> list[Change]:
     """A side effect that adds to an amount; none where nothing moves or the record is not there."""
     if record is None or not by:
         return []
@@ -52,7 +52,7 @@ def predict_credit(args: Any, records: Observed) -> list[Change]:
     return [
         change(invoice, "CreditedAmount", total),
         change(invoice, "RemainingAmount", cents(cents(invoice.fields["RemainingAmount"]) - rest)),
-        *_moved(first(records, CUSTOMER), "OpenBalance", -rest),
+        *moved(first(records, CUSTOMER), "OpenBalance", -rest),
     ]
 
 
@@ -81,7 +81,7 @@ def predict_reversal(args: Any, records: Observed) -> list[Change]:
         credited = cents(cents(invoice.fields["CreditedAmount"]) - back)
         changes.append(change(invoice, "CreditedAmount", credited))
         changes.append(change(invoice, "RemainingAmount", cents(cents(invoice.fields["RemainingAmount"]) + back)))
-    return [*changes, *_moved(first(records, CUSTOMER), "OpenBalance", back)]
+    return [*changes, *moved(first(records, CUSTOMER), "OpenBalance", back)]
 
 
 def undo_reversal(args: Any, records: Observed, effect_key: str) -> Undo | None:
@@ -111,7 +111,7 @@ def predict_charge(args: Any, records: Observed) -> list[Change]:
     after = cents(args.amount)
     return [
         change(charge, "FixedChargeAmount", after),
-        *_moved(first(records, ORDER), "OrderTotalAmount", after - cents(charge.fields["FixedChargeAmount"])),
+        *moved(first(records, ORDER), "OrderTotalAmount", after - cents(charge.fields["FixedChargeAmount"])),
     ]
 
 
@@ -174,7 +174,7 @@ def predict_price(args: Any, records: Observed) -> list[Change]:
     changes = [change(line, "SalesPrice", cents(args.price))]
     if new != old:
         changes.append(change(line, "LineAmount", new, side_effect=True))
-    return [*changes, *_moved(first(records, ORDER), "OrderTotalAmount", new - old)]
+    return [*changes, *moved(first(records, ORDER), "OrderTotalAmount", new - old)]
 
 
 def undo_price(args: Any, records: Observed, effect_key: str) -> Undo:
@@ -203,8 +203,8 @@ def predict_warehouse(args: Any, records: Observed) -> list[Change]:
     if line.fields["LineStatus"] != status:
         changes.append(change(line, "LineStatus", status, side_effect=True))
     if line.fields["LineStatus"] == "Reserved":
-        changes += _moved(_stock(records, line.fields["ShippingWarehouseId"]), "AvailableQuantity", quantity)
-    return [*changes, *(_moved(target, "AvailableQuantity", -quantity) if covered else [])]
+        changes += moved(_stock(records, line.fields["ShippingWarehouseId"]), "AvailableQuantity", quantity)
+    return [*changes, *(moved(target, "AvailableQuantity", -quantity) if covered else [])]
 
 
 def _stock(records: Observed, warehouse: Any) -> Record | None:
@@ -227,6 +227,24 @@ def undo_mode(args: Any, records: Observed, effect_key: str) -> Undo:
     """Put the old mode of delivery back."""
     old = the(records, ORDER).fields["DeliveryModeCode"]
     return Undo("order.set_delivery_mode", {"company": args.company, "order": args.order, "mode": old})
+
+
+# --- receivables -------------------------------------------------------------------------------
+def predict_customer_hold(args: Any, records: Observed) -> list[Change]:
+    """Deliveries to the customer stop, or go on."""
+    return [change(the(records, CUSTOMER), "OnHoldStatus", args.status)]
+
+
+def undo_customer_hold(args: Any, records: Observed, effect_key: str) -> Undo:
+    """Put the old status back."""
+    old = the(records, CUSTOMER).fields["OnHoldStatus"]
+    return Undo("customer.set_hold", {"company": args.company, "customer": args.customer, "status": old})
+
+
+def amount_customer(args: Any, records: Observed) -> Amount:
+    """What the customer owes."""
+    fields = the(records, CUSTOMER).fields
+    return str(cents(fields.get("OpenBalance"))), str(fields.get("CurrencyCode") or "")
 
 
 # --- payables ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from connectors.transport import Reply
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
 COMPANY = "dataAreaId"
 # F&O has no empty date: 1900-01-01 stands for nothing.
+EMPTY_DATE = "1900-01-01T00:00:00Z"
 NO_DATE = re.compile(r"1900-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?\Z")
 _LOCKED = ("locked by user", "is locked by", "update conflict occurred", "deadlock")
 _MISSING = ("no resources were found", "resource not found", "record not found")
@@ -39,6 +40,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "PurchaseOrderHeadersV2": ("PurchaseOrderNumber",),
     "PurchaseOrderLinesV2": ("PurchaseOrderNumber", "LineNumber"),
     "ProductReceiptHeaders": ("ProductReceiptNumber",),
+    "VendorPaymentJournalLines": ("JournalBatchNumber", "LineNumber"),
     "VendorInvoiceHeaders": ("HeaderReference",),
     "VendorInvoiceLines": ("HeaderReference", "LineNumber"),
 }
@@ -63,28 +65,33 @@ def equal(fields: Mapping[str, Any]) -> str:
     return " and ".join(f"{name} eq {literal(value)}" for name, value in fields.items())
 
 
-def address(entity: str, key: Mapping[str, Any]) -> str:
-    """Write the path of one record, such as ``SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000697')``."""
-    parts = ",".join(name + "=" + quote(literal(key[name]), safe="'") for name in (COMPANY, *KEYS[entity]))
+def address(entity: str, key: Mapping[str, Any], names: tuple[str, ...] = ()) -> str:
+    """Write the path of one record, such as ``SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000697')``.
+
+    ``names`` are the fields of the key where the entity is not among ``KEYS``.
+    """
+    parts = ",".join(name + "=" + quote(literal(key[name]), safe="'") for name in (COMPANY, *(names or KEYS[entity])))
     return f"{entity}({parts})"
 
 
-def record(system: str, root: str, entity: str, row: Mapping[str, Any]) -> Record:
+def record(system: str, root: str, entity: str, row: Mapping[str, Any], names: tuple[str, ...] = ()) -> Record:
     """Make a record of a row as it came: without OData's own members, an empty date as nothing."""
-    fields = {name: _value(value) for name, value in row.items() if not name.startswith("@") and "@odata." not in name}
+    names = names or KEYS.get(entity, ())
+    fields = {name: plain(value) for name, value in row.items() if not name.startswith("@") and "@odata." not in name}
     # Of an entity that a free query names nobody knows the key: its rows are named by a column of theirs.
-    key = {name: row.get(name, "") for name in (COMPANY, *KEYS[entity])} if entity in KEYS else {}
+    key = {name: row.get(name, "") for name in (COMPANY, *names)} if names else {}
     return Record(
         system=system,
         entity=entity,
         key="/".join(str(part) for part in key.values()),
         version=str(row.get("@odata.etag") or ""),
         fields=fields,
-        url=f"{root}/data/{address(entity, key)}?cross-company=true" if key else "",
+        url=f"{root}/data/{address(entity, key, names)}?cross-company=true" if key else "",
     )
 
 
-def _value(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as it is compared: an empty date is nothing."""
     return None if isinstance(value, str) and NO_DATE.match(value) else value
 
 

@@ -82,6 +82,12 @@ class CustomerKey(InCompany):
     customer: Code
 
 
+class PaymentNumber(Arguments):
+    """A payment whose company is not known."""
+
+    payment: Code
+
+
 class InvoiceKey(InCompany):
     """A posted customer invoice."""
 
@@ -153,7 +159,7 @@ class Query:
     @property
     def single(self) -> bool:
         """Tell whether the fields are exactly the record's key."""
-        return set(self.fields.values()) == {COMPANY, *KEYS[self.entity]}
+        return set(self.fields.values()) == {COMPANY, *KEYS.get(self.entity, ())}
 
 
 def _in_company(entity: str, **fields: str) -> Query:
@@ -162,7 +168,7 @@ def _in_company(entity: str, **fields: str) -> Query:
 
 _ORDER, _INVOICE = "SalesOrderHeadersV2", "SalesInvoiceHeadersV2"
 _NOTE = "FreeTextInvoiceHeaders"
-_PENDING = "VendorInvoiceHeaders"
+_PENDING, _PAID = "VendorInvoiceHeaders", "VendorPaymentJournalLines"
 DECLARED: tuple[tuple[Read, Query], ...] = (
     (Read("order.get", OrderKey, "Sales order"), _in_company(_ORDER, order="SalesOrderNumber")),
     (
@@ -198,6 +204,10 @@ DECLARED: tuple[tuple[Read, Query], ...] = (
     (
         Read("payments.list", CustomerKey, "Payments of a customer"),
         _in_company("CustomerPayments", customer="CustomerAccount"),
+    ),
+    (
+        Read("payment.find", PaymentNumber, "Payment of a customer in any company"),
+        Query("CustomerPayments", {"payment": "PaymentId"}),
     ),
     (
         Read("invoice.find", InvoiceNumber, "Invoice in any company"),
@@ -237,6 +247,14 @@ DECLARED: tuple[tuple[Read, Query], ...] = (
     (
         Read("vendor_banks.list", VendorKey, "Bank accounts of a vendor"),
         _in_company("VendorBankAccounts", vendor="VendorAccountNumber"),
+    ),
+    (
+        Read("vendor_payment.find", PaymentNumber, "Payment to a vendor in any company"),
+        Query(_PAID, {"payment": "PaymentId"}),
+    ),
+    (
+        Read("vendor_payments.by_vendor", VendorKey, "Payments to a vendor"),
+        _in_company(_PAID, vendor="VendorAccountNumber"),
     ),
     (
         Read("purchase.get", PurchaseKey, "Purchase order"),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field
 
 from connectors.base import Connector, Record, Reversible, Risk, Unanswered, Write, Written
-from connectors.kinds.dynamics_fo import effects
+from connectors.kinds.dynamics_fo import effects, reissues
 from connectors.kinds.dynamics_fo.odata import COMPANY
 from connectors.kinds.dynamics_fo.reads import (
     Code,
+    CustomerKey,
     InCompany,
     InvoiceKey,
     Mark,
@@ -83,6 +84,12 @@ class InvoiceHoldArguments(VendorInvoiceKey):
 
 class VendorHoldArguments(VendorKey):
     """Stop payments to a vendor, or let them go on."""
+
+    status: Literal["No", "Invoice", "All", "Payment"]
+
+
+class CustomerHoldArguments(CustomerKey):
+    """Stop deliveries to a customer, or let them go on."""
 
     status: Literal["No", "Invoice", "All", "Payment"]
 
@@ -166,6 +173,10 @@ def _pending(connector: Connector, args: Any) -> list[Record]:
 
 def _vendor(connector: Connector, args: Any) -> list[Record]:
     return _fo(connector).look("vendor.get", company=args.company, vendor=args.vendor)
+
+
+def _customer(connector: Connector, args: Any) -> list[Record]:
+    return _fo(connector).look("customer.get", company=args.company, customer=args.customer)
 
 
 def _field(record: Record, name: str) -> Any:
@@ -346,6 +357,24 @@ DECLARED: tuple[tuple[Write, Sending], ...] = (
             argument="status",
         ),
     ),
+    (
+        Write(
+            "customer.set_hold",
+            CustomerHoldArguments,
+            "Stop deliveries to a customer, or let them go on",
+            observe=_customer,
+            predict=effects.predict_customer_hold,
+            undo=effects.undo_customer_hold,
+            risk=Risk.MEDIUM,
+            amount=effects.amount_customer,
+        ),
+        Sending(
+            effects.CUSTOMER,
+            {COMPANY: "company", "CustomerAccount": "customer"},
+            field="OnHoldStatus",
+            argument="status",
+        ),
+    ),
 )
-WRITES: tuple[Write, ...] = tuple(write for write, _ in DECLARED)
+WRITES: tuple[Write, ...] = (*(write for write, _ in DECLARED), *reissues.WRITES)
 SENDINGS: dict[str, Sending] = {write.name: sending for write, sending in DECLARED}

@@ -93,7 +93,9 @@ def _change(
     found = []
     for key in dict.fromkeys(map(full_id, keys)):
         content = told.payload(entity, key, fields=fields, form="change event", reading=reading, about=about)
-        found.append(Inbound(f"{entity}:{key}:{name}", f"{form}:{entity}", content, at))
+        own = f"{entity}:{key}:{name}"
+        identity = told.external_id(entity, key, own) if reading else own
+        found.append(Inbound(identity, f"{form}:{entity}", content, at))
     return found
 
 

@@ -17,21 +17,33 @@ from connectors.base import (
     Record,
     Refused,
     Sample,
+    Tell,
     Unanswered,
     VersionConflict,
     Write,
     Written,
 )
 from connectors.credentials import Token
-from connectors.kinds.salesforce import asking, changes, effects, outbound, polling, samples, soql, told
-from connectors.kinds.salesforce.operations import KEY_FIELD, READS, WRITES
+from connectors.kinds.salesforce import (
+    asking,
+    changes,
+    composite,
+    effects,
+    objects,
+    outbound,
+    polling,
+    samples,
+    soql,
+    ticketing,
+    told,
+)
+from connectors.kinds.salesforce.operations import KEY_FIELD, READS, TELLS, WRITES
 from connectors.kinds.salesforce.pages import PAGES
-from connectors.kinds.salesforce.settings import FIELDS, SalesforceConfig
+from connectors.kinds.salesforce.settings import FIELDS, STAMPS, SalesforceConfig
 from connectors.queries import listed
 from connectors.rest import RestConnector, before_writing
+from connectors.tickets import MARK
 from connectors.transport import Reply
-
-COMPOSITE = 25
 
 
 class Salesforce(RestConnector):
@@ -41,8 +53,9 @@ class Salesforce(RestConnector):
     label = "Salesforce"
     config = SalesforceConfig
     pages = PAGES
+    tickets = ticketing.TICKETS
     secrets = frozenset({"client_secret"})
-    operations = (*READS, asking.ASK, *WRITES)
+    operations = (*READS, asking.ASK, *WRITES, *objects.WRITES, *TELLS)
     settings: SalesforceConfig
     MOST_PAGES: ClassVar = 25
 
@@ -55,14 +68,14 @@ class Salesforce(RestConnector):
     def check(self) -> Health:
         """Sign in, then ask for the org's limits."""
         self.token()
-        url = self._url("limits")
+        url = self.url("limits")
         self.send("GET", url)
         tried = (f"POST {self.settings.login_url}/services/oauth2/token", f"GET {url}")
         return Health(ok=True, tried=tried, message="Connected.")
 
     def entities(self) -> list[str]:
         """Ask for the org's objects."""
-        told = self.content(self.send("GET", self._url("sobjects")))
+        told = self.content(self.send("GET", self.url("sobjects")))
         rows = told.get("sobjects") if isinstance(told, dict) else None
         return discovering.names([row.get("name") for row in rows if isinstance(row, dict)] if rows else rows)
 
@@ -88,12 +101,12 @@ class Salesforce(RestConnector):
         entity, key = told.named(payload)
         params = {"fields": ",".join(FIELDS[entity])} if entity in FIELDS else None
         try:
-            row = self._row(self.send("GET", self._object(entity, key), params=params))
+            row = self._row(self.send("GET", self.address(entity, key), params=params))
         except NotFound:
             return told.as_read(payload, None)
         if row["Id"] != key:
             raise Unanswered(f"{self.label} answered with another record than {entity} {key}.", code="shape")
-        return told.as_read(payload, soql.record(self.name, self._object(entity), row, entity).fields)
+        return told.as_read(payload, soql.record(self.name, self.address(entity), row, entity).fields)
 
     @classmethod
     def identity(cls, payload: Mapping[str, Any]) -> str:
@@ -111,8 +124,9 @@ class Salesforce(RestConnector):
         return samples.outbound_message(settings)
 
     def poll(self, since: datetime | None) -> list[Inbound]:
-        """Give each case in each version it had."""
-        return polling.changes(self, since)
+        """Give each case in each version it had, and each comment once where comments are asked for."""
+        found = polling.changes(self, since)
+        return [*found, *ticketing.comments(self)] if self.settings.case_comments else found
 
     def read(self, operation: Read, arguments: Any) -> list[Record]:
         """Fetch by id, by SOQL or several at once."""
@@ -129,41 +143,70 @@ class Salesforce(RestConnector):
             return self._where("Account", {"AccountNumber": arguments.number})
         if operation.name == "case_comments.list":
             return self.comments(arguments.case)
-        return self._composite(arguments.requests)
+        return composite.read(self, arguments.requests)
 
     def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
         """Send one change in the way that its operation needs."""
         name = operation.name
         with before_writing():
             self.token()  # addresses are built from the instance that the token names
+        if free := objects.SENDERS.get(name):
+            return free(self, arguments, effect_key, version)
         if name == "case.comment":
-            body = {"ParentId": arguments.case, "CommentBody": arguments.text + effects.MARK.format(key=effect_key)}
-            return self._written(self.send("POST", self._object("CaseComment"), json=body, effect_key=effect_key))
+            body = {"ParentId": arguments.case, "CommentBody": arguments.text + MARK.format(key=effect_key)}
+            return self.make("CaseComment", body, effect_key)
         if name == "case.uncomment":
             return self._delete_comment(arguments, effect_key)
         if name == "case.open":
-            return self._upsert(effect_key, effects.case_fields(arguments), effect_key)
+            return self.upsert("Case", KEY_FIELD, effect_key, effects.case_fields(arguments), effect_key)
         if name == "case.close_by_key":
             case = self._of_key(arguments.key)
-            headers = self._since(case.key, case.fields, version)
-            return self._set_status(case.key, effects.CLOSED, effect_key, headers)
+            headers = self._since("Case", case.key, case.fields, version)
+            return self._patch("Case", case.key, {"Status": effects.CLOSED}, effect_key, headers)
         status = arguments.status if name == "case.reopen" else effects.CLOSED
-        return self._set_status(arguments.case, status, effect_key, self._unchanged(arguments.case, version))
+        return self.change("Case", arguments.case, {"Status": status}, effect_key, version)
 
-    def _set_status(self, case: str, status: str, effect_key: str, headers: dict[str, str]) -> Written:
-        url = self._object("Case", case)
-        reply = self.send("PATCH", url, json={"Status": status}, headers=headers, effect_key=effect_key)
-        return self._written(reply)
+    def tell(self, operation: Tell, arguments: Any, *, key: str) -> Written:
+        """Comment on the cases that the message is addressed to."""
+        with before_writing():
+            self.token()
+        return ticketing.tell(self, arguments, key)
+
+    def make(self, entity: str, body: Mapping[str, Any], effect_key: str) -> Written:
+        """Make a record; sent again, it would be made again."""
+        return self._written(self.send("POST", self.address(entity), json=body, effect_key=effect_key))
+
+    def change(self, entity: str, key: str, values: Mapping[str, Any], effect_key: str, version: str) -> Written:
+        """Set fields of a record that is still as it was seen, and only those."""
+        return self._patch(entity, key, values, effect_key, self._unchanged(entity, key, version))
+
+    def delete(self, entity: str, key: str, effect_key: str) -> Written:
+        """Delete a record; Salesforce keeps it in its recycle bin, and takes no condition."""
+        return self._written(self.send("DELETE", self.address(entity, key), effect_key=effect_key))
+
+    def _patch(
+        self, entity: str, key: str, values: Mapping[str, Any], effect_key: str, headers: Mapping[str, str]
+    ) -> Written:
+        url = self.address(entity, key)
+        return self._written(self.send("PATCH", url, json=dict(values), headers=headers, effect_key=effect_key))
 
     # --- reading, also for what writes look at ----------------------------------------------------
     def case(self, key: str) -> list[Record]:
         """Fetch one case; empty where there is none."""
-        params = {"fields": ",".join(FIELDS["Case"])}
+        return self.record("Case", key, FIELDS["Case"])
+
+    def record(self, entity: str, key: str, fields: Sequence[str]) -> list[Record]:
+        """Fetch one record with these fields and its stamps; empty where there is none."""
+        params = {"fields": ",".join(dict.fromkeys(("Id", *fields, *STAMPS)))}
         try:
-            row = self._row(self.send("GET", self._object("Case", key), params=params))
+            row = self._row(self.send("GET", self.address(entity, key), params=params))
         except NotFound:
             return []
-        return [soql.record(self.name, self._object("Case"), row, "Case")]
+        return [soql.record(self.name, self.address(entity), row, entity)]
+
+    def matching(self, entity: str, fields: Sequence[str], where: Mapping[str, Any]) -> list[Record]:
+        """Fetch the records that have all of ``where``, with these fields and their stamps."""
+        return self._query(soql.select(entity, list(dict.fromkeys(("Id", *fields, *STAMPS))), where), entity)
 
     def _row(self, reply: Reply) -> dict[str, Any]:
         row = self.content(reply)
@@ -191,10 +234,10 @@ class Salesforce(RestConnector):
     def part(self, query: str, entity: str) -> tuple[list[Record], bool]:
         """Run SOQL for so many pages, and say whether that was all; ``nextRecordsUrl`` is a path."""
         headers = {"Sforce-Query-Options": f"batchSize={self.settings.batch_size}"}
-        page = self._page(self.send("GET", self._url("query"), params={"q": query}, headers=headers))
+        page = self._page(self.send("GET", self.url("query"), params={"q": query}, headers=headers))
         records: list[Record] = []
         for number in range(1, self.MOST_PAGES + 1):
-            records += [soql.record(self.name, self._object(entity), row, entity) for row in page["records"]]
+            records += [soql.record(self.name, self.address(entity), row, entity) for row in page["records"]]
             if page.get("done", True):
                 return records, True
             path = str(page.get("nextRecordsUrl") or "")
@@ -211,61 +254,25 @@ class Salesforce(RestConnector):
             raise Unanswered(f"{self.label} answered with something that is no list.", status=reply.status)
         return page
 
-    def _composite(self, wanted: Sequence[Any]) -> list[Record]:
-        """Read many records, 25 at a time. The outer 200 says nothing: each part is looked at."""
-        records: list[Record] = []
-        for start in range(0, len(wanted), COMPOSITE):
-            part = wanted[start : start + COMPOSITE]
-            requests = [self._part(item, number) for number, item in enumerate(part)]
-            body = {"allOrNone": False, "compositeRequest": requests}
-            answer = self.content(self.send("POST", self._url("composite"), json=body))
-            rows = answer.get("compositeResponse") if isinstance(answer, dict) else None
-            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise Unanswered(f"{self.label} answered with something that is no composite.", code="composite")
-            replies = {row.get("referenceId"): row for row in rows}
-            for number, item in enumerate(part):
-                records += self._read_part(item, replies.get(f"part{number}"))
-        return records
-
-    def _part(self, item: Any, number: int) -> dict[str, Any]:
-        fields = ",".join(item.fields or FIELDS.get(item.type, ["Id"]))
-        path = f"/services/data/{self.settings.api_version}/sobjects/{item.type}/{item.id}"
-        return {"method": "GET", "url": f"{path}?fields={fields}", "referenceId": f"part{number}"}
-
-    def _read_part(self, item: Any, part: Mapping[str, Any] | None) -> list[Record]:
-        if part is None:
-            raise Unanswered(f"{self.label} left a part of the composite answer out.", code="composite")
-        status = part.get("httpStatusCode")
-        if not isinstance(status, int):
-            raise Unanswered(f"{self.label} answered a part of the composite without a status.", code="composite")
-        if 200 <= status < 300 and isinstance(part.get("body"), dict):
-            return [soql.record(self.name, self._object(item.type), part["body"], item.type)]
-        text = part.get("body")
-        told = _errors(text)
-        if told.missing or status == 404:
-            return []
-        raise Refused(f"{self.label}: {item.type} {item.id}: {told.message}", status=status, code=told.code)
-
     # --- writing ---------------------------------------------------------------------------------
-    def _unchanged(self, key: str, version: str) -> dict[str, str]:
-        """Make sure that nobody changed the case: its stamp to the millisecond now, and a header for the moment after.
+    def _unchanged(self, entity: str, key: str, version: str) -> dict[str, str]:
+        """Make sure that nobody changed it: its stamp to the millisecond now, and a header for the moment after.
 
         ``If-Unmodified-Since`` alone knows whole seconds; ``If-Match`` works for Accounts only.
         """
         if not version:
             return {}
         with before_writing():
-            found = self._row(
-                self.send("GET", self._object("Case", key), params={"fields": "Id,SystemModstamp,LastModifiedDate"})
-            )
-        return self._since(key, found, version)
+            stamps = {"fields": "Id,SystemModstamp,LastModifiedDate"}
+            found = self._row(self.send("GET", self.address(entity, key), params=stamps))
+        return self._since(entity, key, found, version)
 
-    def _since(self, key: str, found: Mapping[str, Any], version: str) -> dict[str, str]:
+    def _since(self, entity: str, key: str, found: Mapping[str, Any], version: str) -> dict[str, str]:
         """Hold what was found against ``version``; return the header for the moment after."""
         if not version:
             return {}
         if found.get("SystemModstamp") != version:
-            raise VersionConflict(f"{self.label}: case {key} was changed after it was read.", status=412)
+            raise VersionConflict(f"{self.label}: {entity} {key} was changed after it was read.", status=412)
         date = soql.http_date(str(found.get("LastModifiedDate") or version))
         return {"If-Unmodified-Since": date} if date else {}
 
@@ -279,12 +286,12 @@ class Salesforce(RestConnector):
             raise Refused(f"{self.label}: several cases carry the key {key}.", code="several")
         return rows[0]
 
-    def _upsert(self, key: str, body: dict[str, Any], effect_key: str) -> Written:
+    def upsert(self, entity: str, field: str, key: str, values: Mapping[str, Any], effect_key: str) -> Written:
         """Create or change by our own key; the key must not be in the body. 300: several records carry it."""
-        url = f"{self._object('Case')}/{KEY_FIELD}/{quote(key, safe='')}"
-        reply = self.send("PATCH", url, json=body, effect_key=effect_key, allow=(300,))
+        url = f"{self.address(entity)}/{field}/{quote(key, safe='')}"
+        reply = self.send("PATCH", url, json=dict(values), effect_key=effect_key, allow=(300,))
         if reply.status == 300:
-            raise Refused(f"{self.label}: several cases carry the key {key}.", status=300, code="several")
+            raise Refused(f"{self.label}: several records of {entity} carry the key {key}.", status=300, code="several")
         return self._written(reply)
 
     def _delete_comment(self, arguments: Any, effect_key: str) -> Written:
@@ -293,13 +300,13 @@ class Salesforce(RestConnector):
         mine = [row for row in rows if effects.carries(row, arguments.reference)]
         if len(mine) != 1:
             raise NotFound(f"{self.label}: {len(mine)} comments carry the mark {arguments.reference}.", status=404)
-        return self._written(self.send("DELETE", self._object("CaseComment", mine[0].key), effect_key=effect_key))
+        return self.delete("CaseComment", mine[0].key, effect_key)
 
     def _written(self, reply: Reply) -> Written:
         """Say what came back. A 2xx with ``success: false`` is a refusal all the same."""
         body = self.content(reply) if reply.body else {}
         if isinstance(body, dict) and body.get("success") is False:
-            told = _errors(body.get("errors"))
+            told = composite.errors_of(body.get("errors"))
             raise Refused(f"{self.label}: {told.message}", status=reply.status, code=told.code)
         known = {name: body[name] for name in ("id", "created") if name in body} if isinstance(body, dict) else {}
         return Written(result=known, request_id=self.trace.request_id)
@@ -315,11 +322,13 @@ class Salesforce(RestConnector):
     def _base(self) -> str:
         return self.token().base or self.settings.login_url
 
-    def _url(self, resource: str) -> str:
+    def url(self, resource: str) -> str:
+        """Return where a resource of the API is."""
         return f"{self._base()}/services/data/{self.settings.api_version}/{resource}"
 
-    def _object(self, entity: str, key: str = "") -> str:
-        return self._url(f"sobjects/{entity}/{quote(key, safe='')}" if key else f"sobjects/{entity}")
+    def address(self, entity: str, key: str = "") -> str:
+        """Return where an object, or one record of it, is."""
+        return self.url(f"sobjects/{entity}/{quote(key, safe='')}" if key else f"sobjects/{entity}")
 
     def token_key(self) -> str:
         """The token depends on the org, the app and its secret."""
@@ -343,22 +352,9 @@ class Salesforce(RestConnector):
 
     def explain(self, reply: Reply) -> Explained:
         """Read the array of errors; a reached limit comes as 403."""
-        told = _errors(reply.json())
+        told = composite.errors_of(reply.json())
         limited = self.settings.limit_pause_seconds if told.code == "REQUEST_LIMIT_EXCEEDED" else None
         return Explained(told.message, told.code, told.locked, limited, told.missing)
-
-
-def _errors(body: Any) -> Explained:
-    rows = [row for row in (body if isinstance(body, list) else [body]) if isinstance(row, dict)]
-    codes = [str(row.get("errorCode") or row.get("statusCode") or "") for row in rows]
-    texts = [str(row.get("message") or "") for row in rows]
-    code = codes[0] if codes else ""
-    return Explained(
-        message="; ".join(f"{text} ({code})" if code else text for text, code in zip(texts, codes, strict=True)),
-        code=code,
-        locked="UNABLE_TO_LOCK_ROW" in codes,
-        missing=bool(codes) and set(codes) <= {"NOT_FOUND", "ENTITY_IS_DELETED"},
-    )
 
 
 def _of_the_org(instance: str, login: str) -> bool:

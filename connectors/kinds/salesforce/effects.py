@@ -4,10 +4,10 @@ import hashlib
 from typing import Any
 
 from connectors.base import Change, NotFound, Observed, Record, Undo
+from connectors.tickets import MARK
 
 CLOSED = "Closed"
 NEW = "New"
-MARK = "\n\n[goldseam {key}]"
 
 
 def carries(comment: Record, key: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from connectors.base import Connector, Read, Record, Reversible, Write, Written
+from connectors.base import Connector, Read, Record, Reversible, Tell, Write, Written
 from connectors.kinds.salesforce import effects
 from connectors.kinds.salesforce.arguments import (
     AccountNumber,
@@ -19,6 +19,8 @@ from connectors.kinds.salesforce.arguments import (
     ReopenArguments,
     UncommentArguments,
 )
+from connectors.messages import Message
+from connectors.tickets import MARK
 
 if TYPE_CHECKING:
     from connectors.kinds.salesforce.connector import Salesforce
@@ -64,7 +66,7 @@ def _to_be(sf: Salesforce, entity: str, *parts: str, rows: list[Record]) -> Reco
 
 def _unmarked(comment: Record) -> str:
     """A comment's text without the mark of an effect."""
-    return str(comment.fields.get("CommentBody") or "").partition(effects.MARK.partition("{")[0])[0]
+    return str(comment.fields.get("CommentBody") or "").partition(MARK.partition("{")[0])[0]
 
 
 def _new_case(connector: Connector, args: Any) -> list[Record]:
@@ -160,3 +162,4 @@ WRITES: tuple[Write, ...] = (
         undo=effects.undo_status,
     ),
 )
+TELLS: tuple[Tell, ...] = (Tell("case.tell", Message, "Comment on the cases that an incident belongs to"),)

@@ -71,7 +71,8 @@ def _notification(part: Element, where: str, settings: SalesforceConfig) -> Inbo
     reading, about = settings.readable(entity), {"notification": identifier}
     payload = told.payload(entity, key, fields=fields, form="outbound message", reading=reading, about=about)
     at = soql.moment_of(fields.get("SystemModstamp")) or soql.moment_of(fields.get("LastModifiedDate"))
-    return Inbound(f"{entity}:{full_id(key)}:{identifier}", f"record:{entity}", payload, at)
+    identity = f"{entity}:{full_id(key)}:{identifier}"
+    return Inbound(told.external_id(entity, key, identity), f"record:{entity}", payload, at)
 
 
 def _fields(record: Element) -> dict[str, Any]:

@@ -1,31 +1,32 @@
 """How one Salesforce org is configured, and which of its fields are read."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator
 
 from connectors.base import Arguments
 from connectors.kinds.salesforce.operations import KEY_FIELD
+from connectors.openlists import Opened, opened_of
 from connectors.pages import FrontEnd, front_end
 from connectors.queries import listed
+from connectors.roots import Root
 
 STAMPS = ["CreatedDate", "LastModifiedDate", "SystemModstamp"]
 FIELDS: dict[str, list[str]] = {
     "Account": ["Id", "Name", "AccountNumber", "Region__c", *STAMPS],
     "Case": [
-        "Id", "CaseNumber", "Subject", "Description", "Status", "Priority", "AccountId", "Order_Number__c",
+        "Id", "CaseNumber", "Subject", "Description", "Status", "Priority", "OwnerId", "AccountId", "Order_Number__c",
         "Invoice_Number__c", "Type", "Origin", "Business_Unit__c", "Region__c", KEY_FIELD, *STAMPS,
     ],
-    "CaseComment": ["Id", "ParentId", "CommentBody", "IsPublished", *STAMPS],
+    "CaseComment": ["Id", "ParentId", "CommentBody", "IsPublished", "CreatedById", *STAMPS],
 }  # fmt: skip
 
 
 class SalesforceConfig(Arguments):
     """Where the org is and who signs in."""
 
-    login_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
-        title="My Domain URL", description="Such as https://contoso.my.salesforce.com"
-    )
+    login_url: Root = Field(title="My Domain URL", description="Such as https://contoso.my.salesforce.com")
     client_id: Annotated[str, StringConstraints(min_length=1)] = Field(
         title="Client id", description="Of the external client app; it needs a run-as integration user."
     )
@@ -42,6 +43,12 @@ class SalesforceConfig(Arguments):
         default="", title="Objects for saved queries",
         description="Separated by commas, relationships such as Owner too; empty: those that its own reads know.",
     )  # fmt: skip
+    objects: Annotated[str, StringConstraints(max_length=20_000)] = Field(
+        default="", title="Objects it may change",
+        description="One a line, such as “Order(Status, ShipMethod__c)”; “mark Key__c” names the external id field of"
+        f" records that are made, where it is not {KEY_FIELD}. The operations of their own need none.",
+        json_schema_extra={"multiline": True},
+    )  # fmt: skip
     organization_id: Annotated[str, StringConstraints(pattern=r"^(?:00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)?$")] = Field(
         default="", title="Organization id",
         description="Of 15 or 18 letters; outbound messages of another organization are then turned away.",
@@ -50,14 +57,32 @@ class SalesforceConfig(Arguments):
         default="Goldseam", title="Name of our changes",
         description="Sent with each change; change events that carry it are our own and are not taken.",
     )  # fmt: skip
+    case_comments: bool = Field(
+        default=False, title="Poll the comments of cases",
+        description="What people write on a case then stands with the incidents that it belongs to.",
+    )  # fmt: skip
+    closed_statuses: Annotated[str, StringConstraints(max_length=1000)] = Field(
+        default="Closed", title="Statuses of a closed case", description="Separated by commas, as the org names them."
+    )
     front_end_url: FrontEnd = front_end()
+
+    @field_validator("objects")
+    @classmethod
+    def can_be_read(cls, value: str) -> str:
+        """Say which line cannot be read."""
+        for opened in opened_of(value).values():
+            if opened.key:
+                raise ValueError(f"{opened.entity}: Salesforce finds records by their ids; leave “by” away")
+        return value
+
+    def opened(self) -> Mapping[str, Opened]:
+        """Return the objects that may be changed, by their names in small letters."""
+        return opened_of(self.objects)
+
+    def key_field(self, opened: Opened) -> str:
+        """Return the external id field that takes the key of an effect."""
+        return opened.mark or KEY_FIELD
 
     def readable(self, entity: str) -> bool:
         """Tell whether a record of this object may be read because a message names it."""
         return entity in FIELDS or entity in listed(self.query_entities)
-
-    @field_validator("login_url", "front_end_url")
-    @classmethod
-    def without_slash(cls, value: str) -> str:
-        """Cut the trailing slash: paths are appended."""
-        return value.rstrip("/")

@@ -10,6 +10,7 @@ ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?\Z")
 OBJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}\Z")
 # Where a message says what it is: Salesforce's own name for what surrounds a record, so no field is called so.
 ABOUT = "attributes"
+GONE = "gone"  # the version of a record that there is none of any more
 _DUE, _DONE = "due", "done"
 
 
@@ -51,6 +52,16 @@ def identity(payload: Mapping[str, Any]) -> str:
     known = ABOUT not in payload or _about(payload).get("reading") == _DONE
     key, version = payload.get("Id"), payload.get("SystemModstamp") or payload.get("LastModifiedDate")
     return f"{key}:{version}" if known and isinstance(key, str) and isinstance(version, str) else ""
+
+
+def external_id(entity: str, key: str, otherwise: str) -> str:
+    """Return the id that a message about a record has for good: a comment is one thing, whatever brings it."""
+    return comment_id(key) if entity == "CaseComment" else otherwise
+
+
+def comment_id(key: str) -> str:
+    """Return the id of a delivered comment."""
+    return f"comment:{full_id(key)}"
 
 
 def _about(payload: Mapping[str, Any]) -> Mapping[str, Any]:
