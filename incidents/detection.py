@@ -16,7 +16,8 @@ from audit.errors import Invalid, Refusal
 from connectors import gateway, registry, retry
 from connectors.base import Blocked, ConnectorError
 from connectors.models import Delivery
-from incidents import direct, threads
+from connectors.tickets import Said, Ticket, is_ours
+from incidents import direct, threads, tickets
 from incidents.evidence import ask, plain
 from incidents.expressions import ExpressionFailed, compile_expression, number
 from incidents.intake import accept_many
@@ -30,6 +31,10 @@ ATTEMPTS = 8
 BATCH = 200
 
 
+class TooEarly(Exception):
+    """What was told before, or is under way, has to come first: it is judged again a little later."""
+
+
 @dataclass
 class _Judgement:
     """What the detections made of one delivery."""
@@ -38,12 +43,17 @@ class _Judgement:
     applied: int = 0
     doubts: list[str] = field(default_factory=list)
     follows: Incident | None = None  # what its thread is about
+    ticket: Ticket | None = None  # the ticket that it tells of
+    said: Said | None = None  # what somebody wrote on a ticket,
+    said_to: list[Incident] = field(default_factory=list)  # and the incidents that it belongs to
+    remark: str = ""
+    identity: str = ""  # of what was told, however it was told
 
     @property
     def outcome(self) -> str:
         if self.signals:
             return "signal"
-        if self.follows is not None:
+        if self.follows is not None or self.said_to:
             return "comment"
         if self.doubts:
             return "refused"
@@ -53,7 +63,7 @@ class _Judgement:
 def process(delivery_id: int) -> str:
     """Judge one delivery and return the outcome; "" where another worker has it or it was judged before.
 
-    ``signal``: it became signals · ``comment``: it belongs to a thread and stands with its incident ·
+    ``signal``: it became signals · ``comment``: it belongs to a thread or ticket and stands with its incident ·
     ``nothing_wrong``: looked into, all is well · ``no_rule``: no kind asks for
     such events · ``refused``: a kind asks for it but it cannot be meant · ``failed``: what it needs to be
     judged by could not be read, time and again. While it is tried again its outcome stays blank.
@@ -65,6 +75,11 @@ def process(delivery_id: int) -> str:
         judged = _judge(delivery)
     except ConnectorError as error:
         return _again(delivery, error)
+    except TooEarly as early:
+        # No attempt: nothing went wrong with it.
+        pause = db_now() + timedelta(seconds=settings.SWEEP_SECONDS)
+        _mine(delivery).update(not_before=pause, message=str(early), attempts=0)
+        return ""
     return _settle(delivery, judged)
 
 
@@ -94,7 +109,7 @@ def _mine(delivery: Delivery) -> QuerySet[Delivery]:
 
 
 def _settle(delivery: Delivery, judged: _Judgement) -> str:
-    outcome, message = judged.outcome, "; ".join(judged.doubts)
+    outcome, message = judged.outcome, "; ".join(judged.doubts) or judged.remark
     try:
         with transaction.atomic():
             # Marked and taken in together: a worker that dies in between leaves both undone.
@@ -102,11 +117,23 @@ def _settle(delivery: Delivery, judged: _Judgement) -> str:
                 return ""
             if judged.follows is not None:
                 threads.write_down(judged.follows, delivery)
-            accept_many(judged.signals, actor=ACTOR)
+            _take_in(delivery, judged)
     except Refusal as refusal:
         outcome = "refused"
         _mine(delivery).update(processed_at=db_now(), not_before=None, outcome=outcome, message=str(refusal))
     return outcome
+
+
+def _take_in(delivery: Delivery, judged: _Judgement) -> None:
+    """Keep what a delivery says: of its ticket, on its ticket, and as signals; in the caller's transaction."""
+    codes = [signal.code for signal in judged.signals]
+    # Before anything is entered in the ledger: whoever holds its end waits for nobody.
+    ticket = tickets.remember(delivery, judged.ticket, codes) if judged.ticket is not None else None
+    if judged.said is not None:
+        tickets.write_down(judged.said_to, delivery, judged.said)
+    accepted = accept_many(judged.signals, actor=ACTOR)
+    if ticket is not None:
+        tickets.attach(ticket, delivery, zip(codes, accepted, strict=True))
 
 
 def _again(delivery: Delivery, error: ConnectorError) -> str:
@@ -127,7 +154,9 @@ def _judge(delivery: Delivery) -> _Judgement:
     judged = _Judgement(follows=threads.followed(delivery))
     if judged.follows is not None and threads.adds_nothing_else(judged.follows, delivery.payload):
         return judged
-    event = plain(gateway.complete(delivery.connection, delivery.payload, actor=ACTOR))
+    event = _told(delivery, judged)
+    if _on_a_ticket(delivery, event, judged):
+        return judged
     asking = [
         (kind, detection)
         for kind in ExceptionKind.objects.filter(enabled=True).order_by("code")
@@ -142,6 +171,35 @@ def _judge(delivery: Delivery) -> _Judgement:
     if not judged.applied and direct.is_signal(delivery.payload):
         _take(delivery, judged)
     return judged
+
+
+def _told(delivery: Delivery, judged: _Judgement) -> dict[str, Any]:
+    """Return what was told, completed, with the change of the record that it tells of as ``change``."""
+    complete = plain(gateway.complete(delivery.connection, delivery.payload, actor=ACTOR))
+    change = registry.change_of(delivery.connection, delivery.event, complete)
+    judged.identity = registry.identity_of(delivery.connection, complete) or (change.identity if change else "")
+    return complete if change is None else {**complete, "change": plain(change.told())}
+
+
+def _on_a_ticket(delivery: Delivery, event: dict[str, Any], judged: _Judgement) -> bool:
+    """Tell whether an event is dealt with because of the ticket that it is about. Raises ``TooEarly``."""
+    judged.said, judged.ticket = tickets.said_in(delivery, event), tickets.ticket_of(delivery, event)
+    if judged.said is not None:
+        if is_ours(judged.said.text):
+            judged.said, judged.applied, judged.remark = None, 1, "We wrote this ourselves."
+            return True
+        judged.said_to = tickets.concerned(delivery, judged.said.ticket)
+        if not judged.said_to and tickets.overtakes(delivery):
+            raise TooEarly("Waits for what was told before it.")
+        return bool(judged.said_to)
+    if judged.ticket is None:
+        return False
+    if tickets.closes_on_the_way(delivery, judged.ticket):
+        raise TooEarly("Waits until the incident's records are read.")
+    if tickets.says_nothing_new(delivery, judged.ticket):
+        judged.applied, judged.remark = 1, "The ticket says nothing new."
+        return True
+    return False
 
 
 def _take(delivery: Delivery, judged: _Judgement) -> None:
@@ -172,7 +230,7 @@ def _apply(
     ask(detection.reads, variables, actor=ACTOR)
     try:
         if compile_expression(detection.when).holds(variables):
-            judged.signals.append(_signal(kind, detection, delivery, variables))
+            judged.signals.append(_signal(kind, detection, delivery, variables, judged.identity))
     except ExpressionFailed as failure:
         judged.doubts.append(f"{kind.code}: {failure}")
     except ValidationError as wrong:
@@ -186,7 +244,9 @@ def _asks_for(detection: Detection, event: dict[str, Any]) -> bool:
         return False  # it lacks a field that the kind looks at, so it is not meant
 
 
-def _signal(kind: ExceptionKind, detection: Detection, delivery: Delivery, variables: dict[str, Any]) -> NormalSignal:
+def _signal(
+    kind: ExceptionKind, detection: Detection, delivery: Delivery, variables: dict[str, Any], identity: str
+) -> NormalSignal:
     def value(source: str | None) -> Any:
         return None if source is None else compile_expression(source).evaluate(variables)
 
@@ -196,7 +256,7 @@ def _signal(kind: ExceptionKind, detection: Detection, delivery: Delivery, varia
     return NormalSignal(
         source=told.slug,
         # One event may tell of several kinds of exception; of each it tells once, by whichever way it came.
-        id=f"{registry.identity_of(told, variables['event']) or delivery.external_id}/{kind.code}",
+        id=f"{identity or delivery.external_id}/{kind.code}",
         time=delivery.occurred_at or delivery.received_at,
         type=delivery.event,
         channel=registry.channel_of(told, delivery.event, delivery.payload),

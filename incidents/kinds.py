@@ -143,6 +143,17 @@ class Naming(Part):
         return (self.key, *self.also)
 
 
+class TicketOf(Part):
+    """Which tickets of one connection an incident belongs to: one id, or a list of them; null and blanks are none.
+
+    ``closes``: the incident is the ticket. Once it is closed in its own system, the incident is looked into afresh.
+    """
+
+    connection: Slug
+    id: Cel
+    closes: bool = False
+
+
 class KindDefinition(Part):
     """Everything that one kind of exception is; the content of ``ExceptionKind.definition``."""
 
@@ -153,6 +164,7 @@ class KindDefinition(Part):
     detect: list[Detection] = []
     evidence: list[Query] = []
     entities: list[Naming] = []
+    tickets: list[TicketOf] = []
     process: Slug | None = None  # the business process that it belongs to, such as order-to-cash
     derived: dict[Name, Cel] = {}
     causes: list[Cause] = []
@@ -231,6 +243,8 @@ def problems(definition: KindDefinition) -> list[tuple[Place, str]]:
     queries = [query.name for query in definition.evidence]
     for number, naming in enumerate(definition.entities):
         names.unknown(("entities", number, "record"), frozenset({naming.record}), frozenset(queries))
+    for number, ticket in enumerate(definition.tickets):
+        names.check(("tickets", number, "id"), ticket.id, records)
     names.template(("title",), definition.title, known)
     return names.found + _repeated("causes", [cause.id for cause in definition.causes])
 
