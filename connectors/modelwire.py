@@ -9,11 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
+import httpcore2
 import httpx2
 from django.conf import settings
 
-from connectors import addresses
+from connectors import addresses, lines, modelhosts
+from connectors.base import Blocked
 from connectors.transport import CONNECT_SECONDS
 
 
@@ -48,7 +52,20 @@ class _Bounded(httpx2.SyncByteStream):
 @cache
 def _believed() -> ssl.SSLContext:
     """Return which certificates are believed: read once, as ``transport`` does."""
-    return httpx2.create_ssl_context(trust_env=False)
+    return lines.private(httpx2.create_ssl_context(trust_env=False))
+
+
+class _Lines(httpx2.HTTPTransport):
+    """A pool of lines, each of which ends when its exchange has to."""
+
+    def __init__(self) -> None:
+        super().__init__(verify=_believed(), trust_env=False)
+        backend: Any = lines.Backend(httpcore2)
+        # httpx2 takes no backend, so its pool is made here.
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=_believed(), max_connections=50, max_keepalive_connections=10, keepalive_expiry=5.0,
+            network_backend=backend,
+        )  # fmt: skip
 
 
 class _Checked(httpx2.BaseTransport):
@@ -62,13 +79,23 @@ class _Checked(httpx2.BaseTransport):
         url = request.url
         seconds = request.extensions.get("timeout", {}).get("read") or settings.OUTBOUND_TIMEOUT_SECONDS
         until = time.monotonic() + seconds + CONNECT_SECONDS
-        target = addresses.checked(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        port = url.port or (443 if url.scheme == "https" else 80)
+        host = url.raw_host.decode("ascii")  # as it goes to the name server
+        if said := modelhosts.refusal(host, port):
+            raise Blocked(said, code="class")
+        target = addresses.checked(url.scheme, host, port)
         request.extensions = {**request.extensions, "sni_hostname": target.host}
         with self._lock:
             if target.host not in self._pools:
-                self._pools[target.host] = httpx2.HTTPTransport(verify=_believed(), trust_env=False)
+                self._pools[target.host] = _Lines()
             pool = self._pools[target.host]
+        lines.begin(until)
         response = self._sent(pool, request, target.addresses)
+        line = response.extensions.get("network_stream")
+        if isinstance(line, lines.Line) and not line.heard:
+            # Left over from the answer before it, on the same line: whose it is nobody knows.
+            response.close()
+            raise httpx2.RemoteProtocolError("it answered before it was asked")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             response.close()
             raise Packed("the answer is compressed, which was not asked for")
@@ -112,6 +139,7 @@ def client(name: str, timeout_seconds: float) -> httpx2.Client:
                 transport=wire(),
                 trust_env=False,
                 follow_redirects=False,
+                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
                 timeout=httpx2.Timeout(timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
                 headers={"Accept-Encoding": "identity"},
             )

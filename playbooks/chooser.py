@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.proofs import digest
-from connectors import gateway
+from connectors import gateway, modelhosts
 from connectors.base import Blocked, ConnectorError
 from connectors.models import Connection
 from incidents import expressions
@@ -21,6 +21,7 @@ from incidents.models import Incident, RootCause
 from incidents.normal import clean
 from playbooks import flows
 from playbooks.definitions import PlaybookDefinition
+from playbooks.masking import Mask, mask_of
 from playbooks.models import PlaybookVersion
 
 logger = logging.getLogger(__name__)
@@ -59,14 +60,18 @@ def choose(
     model = Connection.objects.filter(kind="openai", enabled=True).order_by("slug").first()
     if model is None:
         return built_in
-    request = _request(incident, root_cause, versions, slots)
+    mask = mask_of(variables)
+    # What may not leave is no choice of a model: such a slot keeps its default.
+    told = {slug: {n: one for n, one in mine.items() if not mask.touches(one[0])} for slug, mine in slots.items()}
+    request = _request(incident, root_cause, versions, told, mask)
     trace = {"connection": model.slug, "prompt_digest": digest(request)}
     try:
         _may_be_told(model, incident)
         answer = gateway.call(model, "chat.complete", request, actor="system:loop", incident=incident.pk)
         reply = dict(answer.records[0].fields)
         trace |= {"model": _kept(reply.get("model")), "answer": _kept(reply.get("tool_calls"))}
-        name, values = validate(reply, slots)
+        name, values = validate(reply, told)
+        values = {slot: default for slot, (_, default) in slots[name].items()} | values
     except (ConnectorError, BadProposal, *ODD_ANSWERS) as refusal:
         logger.warning("incident %s: the model's proposal was not taken: %s", incident.pk, refusal)
         return Choice(**{**vars(built_in), "proposal": {**trace, "refused": _kept(str(refusal))}})
@@ -76,7 +81,9 @@ def choose(
 
 
 def _may_be_told(model: Connection, incident: Incident) -> None:
-    """Raise ``Blocked`` where data classes or labels keep the evidence from the model."""
+    """Raise ``Blocked`` where the installation, data classes or labels keep the evidence from the model."""
+    if said := modelhosts.objection(model.slug, model.config):
+        raise Blocked(said, code="class")
     if incident.kind and (said := flows.to_model(model, definition_of(incident.kind))):
         raise Blocked(said, code="class")
 
@@ -145,10 +152,10 @@ def _request(
     root_cause: RootCause | None,
     versions: Sequence[PlaybookVersion],
     slots: Mapping[str, Mapping[str, tuple[list[Any], Any]]],
+    mask: Mask,
 ) -> dict[str, Any]:
-    statements = (
-        list(root_cause.statements.filter(verdict="holds").values_list("text", flat=True)) if root_cause else []
-    )
+    said = root_cause.statements.filter(verdict="holds").values_list("text", flat=True) if root_cause else []
+    statements = [mask.text(text) for text in said]
     evidence = {"kind": incident.code, "cause": root_cause.cause if root_cause else "", "statements": statements}
     # No statement may close the bracket that marks it as data.
     data = json.dumps(evidence, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")

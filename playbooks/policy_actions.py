@@ -14,6 +14,7 @@ from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, LostRace
 from incidents.expressions import BadExpression, compile_expression
+from playbooks import guards
 from playbooks.models import Policy, PolicyVersion
 from playbooks.policies import RISKS, VARIABLES, Situation, rule_on, variables_of
 
@@ -95,11 +96,16 @@ def _activate(policy: Policy, text: PolicyText, author: str, reason: str) -> Pol
 
 @transaction.atomic
 def retire(policy_slug: str, *, actor: str, reason: str) -> bool:
-    """Silence the policy: its active version is active no more, and stays to be read. ``False`` where none was."""
+    """Silence the policy: its active version is active no more, and stays to be read. ``False`` where none was.
+
+    Raises ``Invalid`` where a playbook in use would be left with nothing that guards it.
+    """
     policy = Policy.objects.select_for_update().filter(slug=policy_slug).first()
     active = policy.versions.filter(active=True).first() if policy else None
     if policy is None or active is None:
         return False
+    if lost := guards.lost_by(policy_slug, enabled=False, operations=[]):
+        raise Invalid(lost, {"enabled": [lost]})
     policy.versions.filter(active=True).update(active=False)
     record("policy.retired", actor=actor, target=policy, reason=reason, before={"version": active.number})
     return True

@@ -27,9 +27,9 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.kinds.openai import chat, responses
 from connectors.kinds.openai.conversation import ChatArguments, Message, structured
-from connectors.kinds.openai.settings import Interface, OpenAIConfig, Service
+from connectors.kinds.openai.settings import OpenAIConfig, Service
+from connectors.kinds.openai.ways import WAYS, Way
 from connectors.payloads import loads_answer
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ class OpenAIModel(Connector):
         """Ask the model for a single word."""
         asked = ChatArguments(messages=[Message(role="user", content="Answer with the word: ready")], max_tokens=16)
         reply = self._complete(asked)
-        what = "responses" if self.settings.interface is Interface.RESPONSES else "chat completions"
-        tried = (f"POST {self.settings.base_url} {what} with the model {self.settings.model}",)
+        tried = (f"POST {self.settings.base_url} {self._way.label} with the model {self.settings.model}",)
         return Health(ok=True, tried=tried, message=f"Connected; {reply.fields['model']} answered.")
 
     def read(self, operation: Read, arguments: Any) -> list[Record]:
@@ -87,7 +86,7 @@ class OpenAIModel(Connector):
         addresses.checked_url(self.settings.base_url)
         self.trace.requests += 1
         try:
-            raw = self._ask(self._spoken.request(arguments, self.settings))
+            raw = self._ask(self._way.request(arguments, self.settings))
         except openai.APIStatusError as error:
             raise self._failure(error) from None
         except openai.APITimeoutError as error:
@@ -108,14 +107,12 @@ class OpenAIModel(Connector):
             ) from None
 
     @property
-    def _spoken(self) -> Any:
+    def _way(self) -> Way:
         """The interface by which this connection asks."""
-        return responses if self.settings.interface is Interface.RESPONSES else chat
+        return WAYS[self.settings.interface]
 
     def _ask(self, body: dict[str, Any]) -> Any:
-        client = self._client()
-        way = client.responses if self.settings.interface is Interface.RESPONSES else client.chat.completions
-        return way.with_raw_response.create(**body)
+        return self._way.resource(self._client()).with_raw_response.create(**body)
 
     def _client(self) -> OpenAI:
         import openai
@@ -145,14 +142,14 @@ class OpenAIModel(Connector):
     def _record(self, body: Any, arguments: ChatArguments) -> Record:
         told: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
         # Counted first: what failed may have cost something all the same.
-        usage = self._spoken.usage(told)
+        usage = self._way.usage(told)
         self.trace.tokens = usage["total_tokens"]
-        fields = self._spoken.fields(told)
+        fields = self._way.fields(told)
         if arguments.answer is not None:
             fields |= structured(arguments.answer, fields)
         # The model that answered, which may be another than the one that was asked.
         fields |= {"usage": usage, "model": str(told.get("model") or self.settings.model)}
-        return Record(self.name, self._spoken.ENTITY, str(told.get("id") or ""), "", fields)
+        return Record(self.name, self._way.entity, str(told.get("id") or ""), "", fields)
 
     def _broken(self, error: Exception, what: str, code: str) -> ConnectorError:
         cause = error.__cause__

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from connectors.base import Arguments
+from connectors.roots import Root
 
 
 class Service(StrEnum):
@@ -31,7 +32,7 @@ class OpenAIConfig(Arguments):
         default=Interface.CHAT, title="Interface",
         description="Chat completions are known everywhere; responses only to OpenAI, Azure v1 and some others.",
     )  # fmt: skip
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+    base_url: Root = Field(
         default="https://api.openai.com/v1", title="Base URL",
         description="For Azure the resource, such as https://contoso.openai.azure.com",
     )  # fmt: skip
@@ -55,9 +56,3 @@ class OpenAIConfig(Arguments):
         if value is Interface.RESPONSES and info.data.get("service") is Service.AZURE:
             raise ValueError("classic Azure knows chat completions only; choose the service azure_v1")
         return value
-
-    @field_validator("base_url")
-    @classmethod
-    def without_slash(cls, value: str) -> str:
-        """Cut the trailing slash."""
-        return value.rstrip("/")
