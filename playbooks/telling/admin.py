@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.core.validators import validate_email
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
-from audit.admin import AuditedAdmin, ReadOnlyAdmin, ReasonForm
+from audit.admin import AuditedAdmin, ReadOnlyAdmin, ReasonForm, as_told
 from audit.errors import Refusal
 from playbooks.telling import actions, audience, ways
 from playbooks.telling.models import Outgoing, Subscription
@@ -89,7 +90,7 @@ class SubscriptionAdmin(AuditedAdmin):
     """Who is told of what: events of the ledger, narrowed, through one connection, seen with one user's eyes."""
 
     form = SubscriptionForm
-    list_display = ("slug", "label", "connection", "as_user", "enabled", "paused_at", "paused_reason", "outbox")
+    list_display = ("slug", "label", "connection", "as_user", "standing", "outbox")
     list_filter = ("enabled", "connection")
     list_select_related = ("connection", "as_user")
     search_fields = ("slug", "label")
@@ -112,6 +113,13 @@ class SubscriptionAdmin(AuditedAdmin):
         rows: QuerySet[Any] = super().get_queryset(request).annotate(waiting=waiting, dead=dead)
         return rows
 
+    @admin.display(description="State", ordering="enabled")
+    def standing(self, subscription: Subscription) -> str:
+        """Say whether it tells, and if it is held up, why."""
+        if not subscription.enabled:
+            return "Off"
+        return f"Held up. {subscription.paused_reason}" if subscription.paused_at else "On"
+
     @admin.display(description="Waiting, dead")
     def outbox(self, subscription: Any) -> str:
         """Show how many messages wait and how many were given up."""
@@ -124,7 +132,7 @@ class SubscriptionAdmin(AuditedAdmin):
         super().save_model(request, obj, form, change)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # What was told, and to whom, stands for ever; a subscription is switched off instead.
+        # Its messages say what was told, and to whom; a subscription is switched off instead.
         return False
 
     @admin.action(description="Hold up the chosen subscriptions", permissions=["change"])
@@ -152,13 +160,22 @@ class OutgoingAdmin(ReadOnlyAdmin):
     """The outbox: every message, what became of it, and why."""
 
     visible_through = "incident"
-    list_display = ("id", "occurred_at", "subscription", "incident", "event", "state", "said")
+    list_display = ("id", "state", "event", "incident", "said", "subscription", "occurred_at")
     list_filter = ("state", "subscription", "event")
     search_fields = ("=event_id", "=incident__id")
     list_select_related = ("subscription", "incident")
     show_full_result_count = False
+    fields = (
+        "state", "state_reason", "guidance", "subscription", "incident", "event", "event_id", "entry", "occurred_at",
+        "created_at", "due_at", "sent_at", "attempts", "call_id", "thread", "written",
+    )  # fmt: skip
     action_form = WhyForm
     actions = ("send_again", "set_aside")
+
+    @admin.display(description="Message")
+    def written(self, row: Outgoing) -> SafeString:
+        """Show what is sent, as text."""
+        return as_told(row.message) if row.message else SafeString("It is written when it is first sent.")
 
     @admin.display(description="Error or reason")
     def said(self, row: Outgoing) -> str:

@@ -12,11 +12,12 @@ from django.conf import settings
 
 from approvals.models import ApprovalRequest
 from audit.models import Entry
+from audit.serializers import body_of
 from connectors import classes
 from connectors.door_models import DataClass
 from connectors.models import Connection
 from connectors.payloads import storable_text
-from incidents.models import Incident, SlaClock
+from incidents.models import Comment, Incident, SlaClock
 from incidents.states import CLOSED, Severity, Status
 from playbooks.telling.audience import request_of
 from playbooks.telling.models import Outgoing
@@ -36,6 +37,7 @@ class Happened:
     incident: Incident
     approval: ApprovalRequest | None
     clock: SlaClock | None
+    comment: Comment | None = None
 
     @property
     def event(self) -> Event:
@@ -58,7 +60,9 @@ def gather(row: Outgoing) -> Happened:
     entry, incident = Entry.objects.get(n=row.entry), Incident.objects.get(pk=row.incident_id)
     number = request_of(entry)
     approval = None if number is None else ApprovalRequest.objects.filter(pk=number).first()
-    return Happened(row, entry, incident, approval, SlaClock.objects.filter(incident=incident).first())
+    written = body_of(entry).get("data", {}).get("comment") if row.event == Event.COMMENTED else None
+    comment = Comment.objects.filter(pk=written, incident=incident).first() if isinstance(written, int) else None
+    return Happened(row, entry, incident, approval, SlaClock.objects.filter(incident=incident).first(), comment)
 
 
 def compose(happened: Happened, *, recipients: tuple[str, ...], thread: str) -> dict[str, Any]:
@@ -67,6 +71,9 @@ def compose(happened: Happened, *, recipients: tuple[str, ...], thread: str) -> 
     subject = happened.event.subject
     about: Incident | ApprovalRequest = approval if subject == "approval" and approval is not None else incident
     said = "" if happened.foreign else _reason(happened.entry.reason)
+    text = _clear(" ".join(filter(None, (_sentence(happened), said))), 4000)
+    if happened.comment is not None and not happened.foreign:
+        text = _kept(happened.comment.text, 4000)
     named = str(incident) if happened.foreign else f"{incident}: {incident.title}"
     return {
         "id": row.event_id,
@@ -75,7 +82,7 @@ def compose(happened: Happened, *, recipients: tuple[str, ...], thread: str) -> 
         "subject": f"{'incident' if about is incident else 'approval'}/{about.pk}",
         "occurred_at": row.occurred_at.isoformat(),
         "title": _clear(f"{happened.event.label} · {named}", 300),
-        "text": _clear(" ".join(filter(None, (_sentence(happened), said))), 4000),
+        "text": text,
         "facts": [[name, _clear(value, 200)] for name, value in _facts(happened)],
         "link": settings.PUBLIC_URL + about.get_absolute_url() if settings.PUBLIC_URL else "",
         "link_label": "Look and decide" if happened.event is Event.ASKED else "Open in Goldseam",
@@ -87,6 +94,12 @@ def compose(happened: Happened, *, recipients: tuple[str, ...], thread: str) -> 
 
 def _clear(text: str, most: int) -> str:
     text = storable_text(" ".join(text.split()))
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _kept(text: str, most: int) -> str:
+    """Return what a person wrote, line by line as they did."""
+    text = storable_text(text).strip()
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -113,6 +126,8 @@ def _facts(happened: Happened) -> list[tuple[str, str]]:
         ("Status", Status(incident.status).label),
     ]
     if not happened.foreign:
+        if happened.comment is not None:
+            facts.append(("Written by", happened.comment.author))
         facts.append(("Entity", f"{incident.entity_type} {incident.entity_key}"))
         risk = incident.revenue_at_risk
         if risk is not None and not _held_back(happened.connection, "revenue_at_risk"):

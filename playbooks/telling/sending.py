@@ -21,6 +21,7 @@ from connectors import gateway, retry
 from connectors.base import Blocked, ConnectorError, Refused, Unauthorized
 from connectors.messages import THREAD
 from connectors.payloads import storable_text
+from incidents import tickets
 from incidents.states import Status
 from playbooks.telling import actions, audience, content
 from playbooks.telling.content import Happened
@@ -34,6 +35,8 @@ SIZING_SECONDS = 120.0  # an incident that is not sized up by then is told of as
 GONE = "gone"  # the code of a receiver that wants nothing more
 # Refusals of our own door that a person ends: nothing was sent and nothing is wrong with the message.
 _HELD_UP = frozenset({"stopped", "disabled"})
+# Which tickets an incident belongs to may stand in records that the loop has not read yet.
+_UNREAD = frozenset({Status.NEW, Status.TRIAGED})
 
 
 def due(limit: int = BATCH) -> list[int]:
@@ -108,9 +111,11 @@ def _send(row: Outgoing) -> str:
     if why := _unwanted(happened):
         return _skip(row, why)
     if not row.message:
-        recipients = audience.recipients_of(row.subscription, happened.event, happened.approval)
-        if not recipients and row.subscription.ask_approvers and happened.event is Event.ASKED:
-            return _skip(row, "Nobody who may decide this has a mail address.")
+        recipients, nobody = _recipients(happened)
+        if nobody and happened.incident.status in _UNREAD and _waited(happened) < SIZING_SECONDS:
+            return _later(row, settings.SWEEP_SECONDS, "Waits until the incident's records are read.")
+        if nobody:
+            return _skip(row, nobody)
         _write(row, message=content.compose(happened, recipients=recipients, thread=_thread_of(row)))
         # As it is kept, to the letter: a database may give the names of an object back in another order.
         row.refresh_from_db(fields=["message"])
@@ -125,10 +130,24 @@ def _send(row: Outgoing) -> str:
     return OutState.SENT
 
 
+def _recipients(happened: Happened) -> tuple[tuple[str, ...], str]:
+    """Return whom a message is addressed to, and where that is nobody although somebody is needed, why."""
+    subscription, incident = happened.row.subscription, happened.incident
+    if tickets.told_on(subscription.connection, subscription.operation):
+        found = tickets.addresses(incident, subscription.connection)
+        return found, "" if found else f"{incident} belongs to no ticket of {subscription.connection.slug}."
+    found = audience.recipients_of(subscription, happened.event, happened.approval)
+    asked = subscription.ask_approvers and happened.event is Event.ASKED
+    return found, "Nobody who may decide this has a mail address." if asked and not found else ""
+
+
+def _waited(happened: Happened) -> float:
+    return float((db_now() - happened.row.occurred_at).total_seconds())
+
+
 def _unsized(happened: Happened) -> bool:
-    waited = (db_now() - happened.row.occurred_at).total_seconds()
     fresh = happened.event is Event.OPENED and happened.incident.status == Status.NEW
-    return fresh and waited < SIZING_SECONDS
+    return fresh and _waited(happened) < SIZING_SECONDS
 
 
 def _unwanted(happened: Happened) -> str:
@@ -139,6 +158,8 @@ def _unwanted(happened: Happened) -> str:
     sight = audience.sight_of(row.subscription.as_user, [incident.pk], requests)
     if not sight.covers(happened.event, incident.pk, number):
         return "The subscription's user may not see this."
+    if happened.event is Event.COMMENTED and happened.entry.actor.startswith(f"{row.subscription.connection.slug}:"):
+        return "It was written there."
     if happened.event is Event.OPENED and not audience.wants(row.subscription, incident):
         return "The subscription was narrowed to others."
     return ""

@@ -11,6 +11,7 @@ class Event(TextChoices):
     RESOLVED = "incident.resolved", "Resolved"
     ROLLED_BACK = "incident.rolled_back", "Rolled back"
     DISMISSED = "incident.dismissed", "Dismissed"
+    COMMENTED = "incident.commented", "Comment written"
     SLA_WARNED = "sla.warned", "Service level at risk"
     SLA_BREACHED = "sla.breached", "Service level missed"
     SLA_ESCALATED = "sla.escalated", "Escalated"

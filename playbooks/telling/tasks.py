@@ -6,7 +6,9 @@ from django.conf import settings
 from audit.context import Source, coming_from
 from audit.slots import take_slot
 from incidents import bells
-from playbooks.telling import reading, sending
+from playbooks.telling import forgetting, reading, sending
+
+FORGET_SECONDS = 3600
 
 
 @shared_task(queue="loop", name="playbooks.tell")
@@ -30,6 +32,15 @@ def sweep(**_: object) -> int:
     for outgoing_id in waiting:
         ring_bell(outgoing_id)
     return len(waiting)
+
+
+@shared_task(queue="sweeps", name="playbooks.forget_messages")
+def forget_messages(**_: object) -> int:
+    """Forget the messages that were told long ago. Harmless when two schedulers ring: each goes once."""
+    if not take_slot("playbooks.forget_messages", FORGET_SECONDS):
+        return 0
+    with coming_from(Source("task")):
+        return forgetting.forget_old()
 
 
 def ring_bell(outgoing_id: int) -> None:

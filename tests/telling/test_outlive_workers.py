@@ -1,6 +1,5 @@
 """Workers die anywhere, and several work at once: each event reaches the receiver, in order, and once by its id."""
 
-import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from random import Random
@@ -18,6 +17,7 @@ from playbooks.telling import actions, content, reading, sending, tasks
 from playbooks.telling.models import LedgerMark, Outgoing
 from playbooks.telling.states import Event, OutState
 from tests.playbooks import scenes
+from tests.racing import together
 from tests.telling.factories import Herald, due_now, happen, make_outgoing, make_subscription, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -99,11 +99,8 @@ def test_many_workers_on_a_bad_line_tell_everything_in_order(watcher: User, sett
             happen(incident, Event.RESOLVED if turn % 2 else Event.ROLLED_BACK)
     draw = Random(7)
     Herald.answers[:] = [draw.choice([{}, {}, Unreachable("away"), Unanswered("lost")]) for _ in range(60)]
-    threads = [threading.Thread(target=_work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+    together(*[_work] * 4)
 
     assert set(states()) == {"sent"}
     assert len(states()) == 24

@@ -1,6 +1,5 @@
 """The ledger is read on from a mark: one message for each event and subscriber, none lost and none twice."""
 
-import threading
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from playbooks.telling.models import LedgerMark, Outgoing, Subscription
 from playbooks.telling.states import Event
 from tests.factories import make_user
 from tests.playbooks import scenes
+from tests.racing import together
 from tests.telling.factories import happen, make_subscription
 
 pytestmark = pytest.mark.django_db
@@ -175,20 +175,8 @@ def test_of_many_readers_at_once_each_event_is_taken_by_one(watcher: User, monke
     incident = scenes.make_incident()
     for _ in range(30):
         happen(incident)
-    start, counts = threading.Barrier(4), []
 
-    def read() -> None:
-        start.wait()
-        try:
-            counts.append(reading.keep_up())
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    counts = together(*[reading.keep_up] * 4)
     counts.append(reading.keep_up())
 
     assert sum(counts) == 60

@@ -1,12 +1,11 @@
 """What is due is sent: in order, again under the same id where nobody knows, and never past a stop."""
 
-import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, connections
+from django.db import OperationalError
 
 from audit.clock import db_now
 from audit.models import Entry
@@ -20,6 +19,7 @@ from playbooks.telling import actions, reading, sending, tasks
 from playbooks.telling.models import Outgoing, Subscription
 from playbooks.telling.states import Event, OutState
 from tests.playbooks import scenes
+from tests.racing import together
 from tests.telling.factories import (
     Herald,
     begun,
@@ -95,20 +95,7 @@ def test_a_worker_that_woke_after_its_lease_changes_nothing(row: Outgoing) -> No
 
 
 def test_of_many_workers_one_sends(row: Outgoing) -> None:
-    start, said = threading.Barrier(5), []
-
-    def work() -> None:
-        start.wait()
-        try:
-            said.append(sending.send(row.pk))
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=work) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    said = together(*[lambda: sending.send(row.pk)] * 5)
 
     assert sorted(said) == ["", "", "", "", "sent"]
     assert len(Herald.told) == 1
