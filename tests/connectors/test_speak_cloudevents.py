@@ -10,7 +10,7 @@ import httpx
 import pytest
 from django.test import Client
 
-from connectors import actions, gateway, registry
+from connectors import actions, batches, gateway, registry
 from connectors.base import Blocked, NotFound, RateLimited, Refused, Unanswered, Unauthorized
 from connectors.kinds.cloudevents import events
 from connectors.models import Call, Connection, Delivery
@@ -67,7 +67,7 @@ def test_a_batch_is_kept_whole_or_not_at_all_and_may_be_empty(client: Client) ->
 
 def test_a_batch_has_a_limit(client: Client) -> None:
     make_hook()
-    many = [{**EVENT, "id": str(n)} for n in range(events.LARGEST_BATCH + 1)]
+    many = [{**EVENT, "id": str(n)} for n in range(batches.LARGEST_BATCH + 1)]
 
     assert deliver(client, many, events.BATCH).status_code == 413
 

@@ -4,19 +4,18 @@ Behind each endpoint stands the one page of its system that a connection test as
 that the published keys of the peer have signed.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
-from django.db import connections
 
 from connectors import credentials, gateway, transport
 from connectors.models import Call, Connection
 from tests.connectors.factories import SECRET, TENANT, make_crm, make_dv, make_fo
 from tests.peers.serving import HERE, needs_node, node, serving
+from tests.racing import together
 
 pytestmark = [pytest.mark.peers, needs_node]
 MICROSOFT = f"/{TENANT}/oauth2/v2.0/token"
@@ -142,20 +141,8 @@ def test_a_wrong_client_is_told_and_reaches_no_system(db: None, peer: Peer, wron
 @pytest.mark.django_db(transaction=True)
 def test_of_many_threads_one_fetches_the_token(peer: Peer) -> None:
     connection = peer.connection()
-    start, found = threading.Barrier(8), list[bool]()
 
-    def check() -> None:
-        start.wait()
-        try:
-            found.append(gateway.check(connection, actor="test").ok)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=check) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = together(*[lambda: gateway.check(connection, actor="test").ok] * 8)
 
     assert found == [True] * 8
     assert peer.counted() == (1, 8, 0)

@@ -17,21 +17,18 @@ from connectors.answers import Explained, failure, retry_after
 from connectors.base import (
     Arguments,
     Blocked,
-    Connector,
     ConnectorError,
     Health,
     Inbound,
     RateLimited,
-    Read,
-    Record,
     Refused,
     Sample,
     Tell,
-    Write,
     Written,
 )
 from connectors.kinds.cloudevents import events
 from connectors.messages import Message, as_event
+from connectors.tellers import Teller
 from connectors.transport import Reply
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how Standard Webhooks marks a secret
@@ -62,7 +59,7 @@ class CloudEventsConfig(Arguments):
     )
 
 
-class CloudEvents(Connector):
+class CloudEvents(Teller):
     """Any producer or subscriber that speaks CloudEvents 1.0 over HTTP; what it sends is read as signals."""
 
     slug = "cloudevents"
@@ -101,14 +98,6 @@ class CloudEvents(Connector):
         data = {"code": "duplicate_invoice", "entity_type": "invoice", "entity_key": "INV-10482"}
         event = {"specversion": "1.0", "id": "1", "source": "/billing", "type": "com.example.invoice.doubtful"}
         return Sample(canonical({**event, "data": data}), events.STRUCTURED)
-
-    def read(self, operation: Read, arguments: Any) -> list[Record]:
-        """Refuse: there are no records here."""
-        raise Blocked("CloudEvents hold no records.", code="operation")
-
-    def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
-        """Refuse: there are no records here."""
-        raise Blocked("CloudEvents hold no records.", code="operation")
 
     def tell(self, operation: Tell, arguments: Message, *, key: str) -> Written:
         """Post one event. The same message again carries the same ids, so that the receiver can drop it."""

@@ -12,13 +12,12 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from audit.proofs import canonical
-from audit.strictjson import BadJson, loads
 from connectors.base import Inbound, Refused
+from connectors.batches import bounded, value_of
 from connectors.payloads import storable_text
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-LARGEST_BATCH = 1000
 LONGEST_ID = 200
 LONGEST = 2000  # letters of an attribute that names something
 PREFIX = "ce-"
@@ -36,9 +35,9 @@ def inbound(body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
     content_type = known.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == STRUCTURED:
-        return [_told(_json(body), "The event")]
+        return [_told(value_of(body), "The event")]
     if media_type == BATCH:
-        return _batch(_json(body))
+        return _batch(value_of(body))
     if "ce-specversion" in known:
         return [_told(_binary(body, known, content_type, media_type), "The event")]
     raise Refused(f"Send {STRUCTURED}, {BATCH}, or ce-… headers: this is none of the three.", status=400, code="mode")
@@ -47,16 +46,7 @@ def inbound(body: bytes, headers: Mapping[str, str]) -> list[Inbound]:
 def _batch(events: Any) -> list[Inbound]:
     if not isinstance(events, list):
         raise Refused("A batch is a list of events.", status=400, code="shape")
-    if len(events) > LARGEST_BATCH:
-        raise Refused(f"At most {LARGEST_BATCH} events at once.", status=413, code="too_many")
-    return [_told(event, f"Event {number}") for number, event in enumerate(events, 1)]
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return loads(body)
-    except BadJson as bad:
-        raise Refused(str(bad), status=400, code="malformed") from None
+    return [_told(event, f"Event {number}") for number, event in enumerate(bounded(events), 1)]
 
 
 def _binary(body: bytes, headers: Mapping[str, str], content_type: str, media_type: str) -> dict[str, Any]:
@@ -70,7 +60,7 @@ def _binary(body: bytes, headers: Mapping[str, str], content_type: str, media_ty
     if not body:
         return event
     if not media_type or _JSON.fullmatch(media_type):
-        return {**event, "data": _json(body)}
+        return {**event, "data": value_of(body)}
     return {**event, "data_base64": base64.b64encode(body).decode()}
 
 
