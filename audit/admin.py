@@ -1,5 +1,6 @@
 """The admin's two manners: configuration that may be changed, with a trace, and records that may only be read."""
 
+import json
 from typing import Any, ClassVar
 
 from django import forms
@@ -13,6 +14,8 @@ from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from audit.actions import record
 from audit.history import changes_of, difference, snapshot, told_of
@@ -20,6 +23,15 @@ from audit.models import ApiToken, BusinessUnit, Entry, Scope
 from audit.people import issue_token, revoke_token, settle_staff
 from audit.roles import ROLES
 from audit.tokens import SCOPES_EXPLAINED, is_scope
+
+LONGEST_SHOWN = 100_000  # letters of a value that a page shows
+
+
+def as_told(value: Any) -> SafeString:
+    """Show a JSON value as text, line by line; of one that is very long, its beginning."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    more = f"\n… {len(text) - LONGEST_SHOWN:,} more letters" if len(text) > LONGEST_SHOWN else ""
+    return format_html('<pre class="told" tabindex="0">{}{}</pre>', text[:LONGEST_SHOWN], more)
 
 
 class ReasonForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -30,6 +30,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "incidents.link",
         "incidents.mention",
         "incidents.aliasdecision",
+        "incidents.ticket",
     ),
     "approvals": ("approvals.approvalrequest", "approvals.decision", "approvals.delegation"),
     "plans": (
@@ -53,6 +54,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "connectors.gate",
         "connectors.spent",
         "connectors.notice",
+        "connectors.operationuse",
+        "connectors.credentialuse",
+        "connectors.usemark",
     ),
     "configuration": (
         "audit.businessunit",

@@ -164,6 +164,16 @@ def outside() -> Iterator[CheckMessage]:
         )
 
 
+def models() -> Iterator[CheckMessage]:
+    wrong = [host for host in settings.AI_HOSTS if "/" in host or "://" in host or ("*" in host and host != "*")]
+    if wrong:
+        yield Error(
+            f"AI_HOSTS names {', '.join(wrong)}, which is no host.",
+            hint="Write host or host:port, such as contoso.openai.azure.com; * for any, nothing for none.",
+            id="goldseam.E019",
+        )
+
+
 def event_logs() -> Iterator[CheckMessage]:
     for id_, words, hint in faults(settings):
         yield Error(words, hint=hint, id=id_)
@@ -184,5 +194,6 @@ _FINDERS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     database,
     loop,
     outside,
+    models,
     event_logs,
 )

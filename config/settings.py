@@ -243,6 +243,9 @@ BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=20)
 BREAKER_SHARE = env.int("BREAKER_SHARE", default=0)
 # A message to a subscriber that failed RETRY_LIMIT times is tried again after so many seconds each, then given up.
 TELL_LATER_SECONDS = env.list("TELL_LATER_SECONDS", cast=float, default=[300.0, 1800.0, 7200.0, 18000.0, 36000.0])
+# Messages that ended are forgotten after so many days, long texts that no connection names after so many. 0: never.
+TELL_KEEP_DAYS = env.int("TELL_KEEP_DAYS", default=365)
+TEXT_KEEP_DAYS = env.int("TEXT_KEEP_DAYS", default=90)
 APPROVAL_EXPIRES = timedelta(hours=env.int("APPROVAL_EXPIRES_HOURS", default=24))
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 
@@ -253,7 +256,9 @@ REWORK_HOURLY_RATE = env.float("REWORK_HOURLY_RATE", default=60.0)
 OUTBOUND_ALLOW = env.list("OUTBOUND_ALLOW", default=[])
 OUTBOUND_TIMEOUT_SECONDS = env.float("OUTBOUND_TIMEOUT_SECONDS", default=20.0)
 OUTBOUND_MAX_BYTES = env.int("OUTBOUND_MAX_BYTES", default=8 * 1024 * 1024)
-# Fields about a person: their values never stand in the log of calls.
+# Where models may be asked, as host or host:port: * anywhere; empty: nowhere, so that no prompt leaves.
+AI_HOSTS = env.list("AI_HOSTS", default=["*"])
+# Fields about a person: their values never stand in the log of calls, nor in what a model is asked.
 REDACTED_FIELDS = env.list(
     "REDACTED_FIELDS",
     default=["Email", "Phone", "MobilePhone", "BirthDate", "IBAN", "BankAccount", "ContactName", "SuppliedEmail"],

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, Refusal
-from connectors import gateway, governing, registry, texts, vault
+from connectors import credential_uses, gateway, governing, registry, texts, vault
 from connectors.base import Connector, Health, Operation, Tell, Write
 from connectors.models import Connection, EmergencyStop
 from connectors.webhooks import hook_digest
@@ -102,6 +102,8 @@ def _save(
         connection.gate = None
     if not fresh or secrets or hook_secret:
         connection.save(update_fields=[*COLUMNS, "secrets", "hook_secret_digest", "gate"])
+    fresh_ones = [name for name, value in secrets.items() if value]
+    credential_uses.renewed(connection, [*fresh_ones, *([credential_uses.HOOK_SECRET] if hook_secret else [])])
     _enter(connection, before, secrets, hook_secret, actor=actor, reason=reason, fresh=fresh)
     return connection
 

@@ -23,14 +23,17 @@ from connectors import (
     registry,
 )
 from connectors.base import Connector, ConnectorError, Health
+from connectors.declaring import Declares
 from connectors.discovering import Discovers
 from connectors.door_models import Budget
 from connectors.forms import fieldsets_for, form_for
 from connectors.models import Call, Connection, EmergencyStop
+from connectors.rights_admin import RightsPages
+from connectors.trying_admin import TryingPages
 
 
 @admin.register(Connection)
-class ConnectionAdmin(AuditedAdmin):
+class ConnectionAdmin(RightsPages, TryingPages, AuditedAdmin):
     """One form per kind, drawn from what the kind declares; secrets show as set or not set."""
 
     list_display = (
@@ -52,14 +55,15 @@ class ConnectionAdmin(AuditedAdmin):
     change_form_template = "admin/connectors/connection/change_form.html"
 
     class Media:
-        css: ClassVar = {"all": ["css/gauges.css", "css/inbound.css"]}
+        css: ClassVar = {"all": ["css/gauges.css", "css/inbound.css", "css/rights.css"]}
         js: ClassVar = ["js/inbound.js"]
 
     def render_change_form(self, request: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
         """Draw how the connection fares above its form."""
         obj = kwargs.get("obj")
         context["gauge"] = health.gauges([obj])[0] if obj is not None else None
-        context["discovers"] = obj is not None and issubclass(self._kind(request, obj), Discovers)
+        kind = self._kind(request, obj)
+        context["discovers"] = obj is not None and issubclass(kind, Discovers | Declares)
         context["inbound"] = inbound_admin.desk(request, obj)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -143,11 +147,14 @@ class ConnectionAdmin(AuditedAdmin):
         wrap = self.admin_site.admin_view
         test = path("<int:pk>/test/", wrap(require_POST(self.test_view)), name="connection-test")
         discover = path("<int:pk>/discover/", wrap(require_POST(self.discover_view)), name="connection-discover")
-        return [test, discover, *super().get_urls()]
+        return [test, discover, *self.trying_urls(), *self.rights_urls(), *super().get_urls()]
 
     def discover_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask the system what it offers and show it beside what the connection may be asked."""
         connection = self._changeable(request, pk)
+        kind = registry.KINDS.get(connection.kind)
+        if kind is not None and issubclass(kind, Declares):
+            return self.offers_view(request, connection)
         try:
             names = gateway.discover(connection, actor=request.user.get_username())
         except ConnectorError as error:
@@ -168,15 +175,6 @@ class ConnectionAdmin(AuditedAdmin):
         """Try one connection and show what was tried and what came back."""
         self._test(request, self._changeable(request, pk))
         return HttpResponseRedirect(reverse("admin:connectors_connection_change", args=[pk]))
-
-    def _changeable(self, request: HttpRequest, pk: int) -> Connection:
-        """Return the connection, or answer 404 or 403 where there is none or it is not the caller's to change."""
-        connection: Connection | None = self.get_object(request, str(pk))
-        if connection is None:
-            raise Http404
-        if not self.has_change_permission(request, connection):
-            raise PermissionDenied
-        return connection
 
     @admin.action(description="Test connection", permissions=["change"])
     def test_now(self, request: HttpRequest, queryset: Any) -> None:

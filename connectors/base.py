@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Arguments(BaseModel):
     """Typed parameters of an operation. Unknown names are refused, never dropped."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -182,6 +182,7 @@ class Trace:
     status: int | None = None
     request_id: str = ""
     tokens: int = 0
+    secrets: set[str] = field(default_factory=set)  # which of the connection's secrets it took
 
 
 @dataclass(frozen=True)
@@ -274,10 +275,8 @@ class Connector(ABC):
     secrets: ClassVar[frozenset[str]] = frozenset()
     operations: ClassVar[tuple[Operation, ...]] = ()
     config: ClassVar[type[Arguments]]  # validates Connection.config
-    # The secret that a delivery is signed with. Blank: the sender shows the hook's own secret.
-    signed_with: ClassVar[str] = ""
-    # By which way its signals come, where that is neither a hook nor a poll: "chat", "mail".
-    channel: ClassVar[str] = ""
+    signed_with: ClassVar[str] = ""  # the secret that a delivery is signed with; blank: the sender shows the hook's own
+    channel: ClassVar[str] = ""  # by which way its signals come, where that is neither a hook nor a poll: "chat"
     # How its reads are called in the log: "read", or "model" where a read costs tokens.
     reads_as: ClassVar[str] = "read"
 
@@ -302,6 +301,7 @@ class Connector(ABC):
         """Return an opened secret. Raises ``Blocked`` where it was never set."""
         if not (value := self._secrets.get(name, "")):
             raise Blocked(f"The secret {name} of connection {self.name} is not set.", code="credentials")
+        self.trace.secrets.add(name)
         return value
 
     @classmethod

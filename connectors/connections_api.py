@@ -24,7 +24,7 @@ from audit.access import has_role
 from audit.asking import Asked, body_as
 from audit.errors import Invalid, NotAllowed
 from audit.preconditions import expected_version, with_etag
-from connectors import actions, registry
+from connectors import actions, registry, rights
 from connectors.filters import CallFilter, ConnectionFilter
 from connectors.models import Call, Connection
 from connectors.serializers import (
@@ -37,7 +37,6 @@ from connectors.serializers import (
     OperationSerializer,
     StopBody,
     TestedSerializer,
-    allowed,
     told_kind,
     told_operation,
 )
@@ -156,7 +155,7 @@ class ConnectionOperations(_Connections):
         """List the operations that the connection has, each with its arguments and whether it may be used here."""
         row = self.found(slug)
         told = [
-            {**told_operation(operation), "allowed": allowed(row, operation)}
+            {**told_operation(operation), "allowed": rights.allowed(row, operation)}
             for operation in registry.operations_of(row)
         ]
         return Response(OperationSerializer(told, many=True).data)

@@ -11,10 +11,15 @@ from audit.admin import ReasonForm
 from audit.errors import Invalid
 from connectors import actions, governing, registry, setting_fields, texts
 from connectors.base import Connector, Operation, Read, Tell, Write
+from connectors.declared_fields import Declarations
+from connectors.declared_forms import LOOK, Declaring
+from connectors.declaring import Declares
 from connectors.door_models import Label
 from connectors.models import Connection
 
 CONFIG, SECRET = setting_fields.CONFIG, "secret_"
+# Words of names that are not written as they stand.
+_SPELLED = {"tls": "TLS", "starttls": "STARTTLS", "oauth": "OAuth", "api": "API", "url": "URL", "hmac": "HMAC"}
 
 
 class ConnectionForm(ReasonForm):
@@ -70,6 +75,9 @@ class ConnectionForm(ReasonForm):
             (item.name, f"{item.label or item.name} ({item.name})") for item in known if isinstance(item, Read)
         ]
         setting_fields.prepare(self.fields, self.kind_class, connection)
+        self.declaring = Declaring(self, self.kind_class) if issubclass(self.kind_class, Declares) else None
+        # Shown, and never sent: playbooks use it.
+        self.fields["slug"].disabled = bool(connection.pk)
         # Left out it stays as it is: business, where nobody ever said otherwise.
         self.fields["data_class"].required = False
         self.initial.update({name: getattr(connection, name) for name in ("operations", "reads", "cleared")})
@@ -83,11 +91,30 @@ class ConnectionForm(ReasonForm):
                 self.initial[CONFIG + name] = connection.config[name]
         for name in self.kind_class.secrets:
             self.fields[SECRET + name].help_text = _kept(name in connection.secrets)
+        if self.declaring and not self.is_bound:
+            self.declaring.draw(connection.config, connection.labels)
+
+    @property
+    def is_looking(self) -> bool:
+        """Tell whether the form is only to be drawn anew with what was entered: nothing is saved."""
+        return self.is_bound and LOOK in self.data
+
+    def is_valid(self) -> bool:
+        """Tell whether what was entered can be saved; what was only to be looked at never is."""
+        return super().is_valid() and not self.is_looking
+
+    def full_clean(self) -> None:
+        """Hold what was entered; draw what follows from it."""
+        super().full_clean()
+        if self.declaring and self.is_bound:
+            self.declaring.redraw(looking=self.is_looking)
 
     def clean(self) -> dict[str, Any]:
         """Hold the settings against the kind's own schema, and say what is wrong beside the field."""
         cleaned = super().clean() or self.cleaned_data
         known: Sequence[Operation] = self.kind_class.operations
+        if self.declaring:
+            self.declaring.hear(cleaned)
         try:
             settings = actions.valid_settings(self.kind_class.slug, self.chosen_config())
             known = self.kind_class.operations_of(settings)
@@ -96,6 +123,8 @@ class ConnectionForm(ReasonForm):
             self._hold_rules(cleaned, known)
         except Invalid as invalid:
             for name, messages in invalid.errors.items():
+                if self.declaring and self.declaring.place(name, messages):
+                    continue
                 field = CONFIG + name.partition(".")[0]
                 self.add_error(field if field in self.fields else name if name in self.fields else None, messages)
         secret = cleaned.get("hook_secret") or ""
@@ -122,6 +151,8 @@ class ConnectionForm(ReasonForm):
         for name in texts.fields_of(self.kind_class):
             uploaded = self.cleaned_data.get(CONFIG + name + setting_fields.FILE)
             entered[name] = uploaded or entered[name] or self.instance.config.get(name)
+        if self.declaring:
+            entered |= self.declaring.settings
         return {name: value for name, value in entered.items() if value not in (None, "")}
 
     def new_secrets(self) -> dict[str, str]:
@@ -132,7 +163,8 @@ class ConnectionForm(ReasonForm):
 
 def form_for(kind: type[Connector]) -> type[ConnectionForm]:
     """Return the form class of one kind."""
-    fields: dict[str, Any] = {CONFIG + name: field_of(info, name) for name, info in kind.config.model_fields.items()}
+    drawn = {name: info for name, info in kind.config.model_fields.items() if setting_fields.is_drawn(info)}
+    fields: dict[str, Any] = {CONFIG + name: field_of(info, name) for name, info in drawn.items()}
     fields |= {CONFIG + name + setting_fields.FILE: setting_fields.TextFile() for name in texts.fields_of(kind)}
     for name in sorted(kind.secrets):
         widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"})
@@ -157,16 +189,19 @@ def field_of(info: FieldInfo, name: str) -> forms.Field:
     extra = info.json_schema_extra
     if isinstance(extra, dict) and extra.get("offered"):
         return setting_fields.Names(widget=setting_fields.Offered, **shared)
+    if isinstance(extra, dict) and extra.get("sheets"):
+        return Declarations(**shared)
     if isinstance(extra, dict) and extra.get("multiline"):
-        return forms.CharField(widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 12}), **shared)
+        return forms.CharField(widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 6}), **shared)
     return forms.CharField(widget=forms.TextInput(attrs={"class": "vTextField"}), **shared)
 
 
 def fieldsets_for(kind: type[Connector]) -> list[tuple[str | None, dict[str, Any]]]:
     """Group the form: what it is, where it is, who signs in, what it may do."""
+    groups = setting_fields.laid_out(kind)
     return [
         (None, {"fields": ["slug", "label", "owner", "enabled"]}),
-        (kind.label, {"fields": setting_fields.laid_out(kind)}),
+        *((name or kind.label, {"fields": fields}) for name, fields in groups.items()),
         (
             "Secrets",
             {
@@ -202,4 +237,5 @@ def _kept(is_set: bool) -> str:
 
 
 def _titled(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    text = " ".join(_SPELLED.get(word.lower(), word.lower()) for word in name.split("_"))
+    return text[:1].upper() + text[1:]

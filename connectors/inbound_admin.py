@@ -1,6 +1,5 @@
 """What other systems deliver, in the configuration: a hook's address, secret and sample, and deliveries to replay."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from pydantic import ValidationError
 
-from audit.admin import ReadOnlyAdmin
+from audit.admin import ReadOnlyAdmin, as_told
 from audit.errors import Refusal
 from audit.pages import words_of
 from connectors import registry, replays
@@ -26,7 +24,6 @@ from connectors.base import Connector, Sample
 from connectors.models import Connection, Delivery
 
 RECENT = 10
-LONGEST_SHOWN = 100_000
 PLACEHOLDER = "$HOOK_SECRET"
 # What became of a delivery: in a word, and in a sentence.
 OUTCOMES = {
@@ -136,7 +133,7 @@ class ReplayForm(forms.Form):
 class DeliveryAdmin(ReadOnlyAdmin):
     """What other systems told us, as it came, and what became of it. It can be replayed, never changed."""
 
-    list_display = ("id", "received_at", "connection", "event", "outcome", "external_id", "processed_at")
+    list_display = ("id", "received_at", "connection", "event", "became")
     list_filter = ("connection", "outcome", "event")
     search_fields = ("=external_id", "event")
     list_select_related = ("connection",)
@@ -144,13 +141,18 @@ class DeliveryAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     actions = ("replay_chosen",)
     fields = (
-        "connection", "event", "external_id", "occurred_at", "received_at", "processed_at", "outcome", "meaning",
+        "connection", "event", "external_id", "occurred_at", "received_at", "processed_at", "became", "meaning",
         "message", "attempts", "told",
     )  # fmt: skip
     change_form_template = "admin/connectors/delivery/change_form.html"
 
     class Media:
         css: ClassVar = {"all": ["css/inbound.css"]}
+
+    @admin.display(description="Outcome", ordering="outcome")
+    def became(self, obj: Delivery) -> str:
+        """Say the outcome in a word."""
+        return Line(obj).outcome
 
     @admin.display(description="What that means")
     def meaning(self, obj: Delivery) -> str:
@@ -160,9 +162,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description="What was told")
     def told(self, obj: Delivery) -> SafeString:
         """Show the payload as text."""
-        text = json.dumps(obj.payload, indent=2, ensure_ascii=False)
-        more = f"\n… {len(text) - LONGEST_SHOWN:,} more letters" if len(text) > LONGEST_SHOWN else ""
-        return format_html('<pre class="told" tabindex="0">{}{}</pre>', text[:LONGEST_SHOWN], more)
+        return as_told(obj.payload)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         """Offer a replay to those who may."""

@@ -19,7 +19,7 @@ from functools import cache
 import certifi
 from django.conf import settings
 
-from connectors import addresses
+from connectors import addresses, lines
 from connectors.base import Blocked, Refused, Unanswered, Unreachable
 
 CONNECT_SECONDS = 5.0
@@ -154,7 +154,7 @@ class Smtp(smtplib.SMTP):
 @cache
 def trust() -> ssl.SSLContext:
     """Return whose certificates are believed: what this machine trusts, and what HTTP calls trust."""
-    context = ssl.create_default_context()
+    context = lines.private(ssl.create_default_context())
     context.load_verify_locations(certifi.where())
     return context
 

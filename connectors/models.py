@@ -7,6 +7,7 @@ from django.db import models
 from simple_history.models import HistoricalRecords
 
 from connectors.door_models import Budget, Gate, Governed, Notice, Spent  # noqa: F401 - makes them tables of this app
+from connectors.rights_models import CredentialUse, OperationUse, UseMark  # noqa: F401 - makes them tables of this app
 
 
 class Connection(Governed):
@@ -44,11 +45,14 @@ class Connection(Governed):
 
 
 class KeptText(models.Model):
-    """A long text that a connection's settings only name by its digest, such as an API's document. It never changes."""
+    """A long text that a connection's settings only name by its digest, such as an API's document.
+
+    The text never changes. What no connection names for long is forgotten (``connectors.texts.forget_unused``).
+    """
 
     digest = models.CharField(max_length=64, primary_key=True)
     text = models.TextField()
-    kept_at = models.DateTimeField()
+    kept_at = models.DateTimeField()  # or seen in use, to the day
 
     def __str__(self) -> str:
         return f"text {self.digest[:12]}"
@@ -128,4 +132,4 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.connection_id} {self.event} {self.external_id}"
+        return f"Delivery {self.pk}: {self.event}"

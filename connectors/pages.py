@@ -8,12 +8,14 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, StringConstraints
 
+from connectors.roots import WithoutSlash
+
 # What another system told of its record: its name of the kind of record, and the key that finds it again.
 Naming = Callable[[str, Mapping[str, Any]], tuple[str, str] | None]
 # A template that has none of its own applies to every kind of record.
 ANY = "*"
 _LONGEST = 500
-FrontEnd = Annotated[str, StringConstraints(max_length=200, pattern=r"^(https?://\S+)?$")]
+FrontEnd = Annotated[str, StringConstraints(max_length=200, pattern=r"^(https?://\S+)?$"), WithoutSlash]
 _PLACE = re.compile(r"\{(entity|key|first)\}")
 
 

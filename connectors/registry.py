@@ -1,15 +1,20 @@
 """Which kinds of connector there are, and how a configured connection becomes a usable one. One line per kind."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from django.utils.module_loading import import_string
 from pydantic import ValidationError
 
 from connectors import vault
-from connectors.base import Blocked, Connector, Operation, Trace
+from connectors.base import Blocked, Connector, ConnectorError, Operation, Trace
+from connectors.changed import Changed
 from connectors.models import Connection
+from connectors.needs import Told
 from connectors.pages import Page, Pages, page
+from connectors.tickets import Tickets
 from connectors.transport import Http
 
 _KINDS = (
@@ -71,10 +76,39 @@ def queryable_of(connection: Connection) -> frozenset[str]:
         return frozenset()
 
 
+def needs_of(connection: Connection) -> Told:
+    """Return what its kind says of rights and undos; nothing where it says nothing or the settings are not usable."""
+    kind = KINDS.get(connection.kind)
+    tell = _beside(kind.__module__, "rights", "needs") if kind else None
+    if kind is None or tell is None:
+        return Told()
+    try:
+        told: Told = tell(kind.config.model_validate(connection.config))
+        return told
+    except (ValidationError, ConnectorError):
+        return Told()
+
+
+@cache
+def _beside(kind: str, module: str, function: str) -> Callable[..., Any] | None:
+    """Return a function of a module beside a kind's own, which may have none."""
+    folder = kind.rpartition(".")[0]
+    if not folder.startswith("connectors.kinds.") or find_spec(f"{folder}.{module}") is None:
+        return None
+    found: Callable[..., Any] = import_string(f"{folder}.{module}.{function}")
+    return found
+
+
 def pages_of(connection: Connection) -> Pages | None:
     """Return what the kind knows of its front end, ``None`` where it declares nothing."""
     found = getattr(KINDS.get(connection.kind), "pages", None)
     return found if isinstance(found, Pages) else None
+
+
+def tickets_of(connection: Connection) -> Tickets | None:
+    """Return how the system of a connection keeps tickets, ``None`` where its kind knows of none."""
+    found = getattr(KINDS.get(connection.kind), "tickets", None)
+    return found if isinstance(found, Tickets) else None
 
 
 def page_of(connection: Connection, entity: str, key: str) -> Page | None:
@@ -93,6 +127,19 @@ def identity_of(connection: Connection, payload: Mapping[str, Any]) -> str:
     """Return what names a complete payload however it was told; blank where only its delivery's id does."""
     kind = KINDS.get(connection.kind)
     return kind.identity(payload) if kind else ""
+
+
+def change_of(connection: Connection, event: str, payload: Mapping[str, Any]) -> Changed | None:
+    """Return which change of which record a complete payload tells of; ``None`` where its kind knows of none."""
+    kind = KINDS.get(connection.kind)
+    tell = _beside(kind.__module__, "changed", "change") if kind else None
+    if kind is None or tell is None:
+        return None
+    try:
+        told: Changed | None = tell(event, payload, kind.config.model_validate(connection.config))
+        return told
+    except (ValidationError, ConnectorError):
+        return None
 
 
 def polled(connection: Connection, event: str, payload: Mapping[str, Any]) -> bool:

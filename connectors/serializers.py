@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from audit.asking import StrictBody
 from connectors import registry
-from connectors.base import Connector, Operation, Read, Tell, Write
+from connectors.base import Connector, Operation, Tell, Write
 from connectors.door_models import DataClass, Label
 from connectors.models import Call, Connection, EmergencyStop
 
@@ -195,13 +195,6 @@ def told_operation(operation: Operation) -> dict[str, Any]:
         "financial": bool(write and write.financial),
         "arguments": operation.arguments.model_json_schema(),
     }
-
-
-def allowed(connection: Connection, operation: Operation) -> bool:
-    """Tell whether the connection's own lists let an operation be used; stops, budgets and the like aside."""
-    if isinstance(operation, Read):
-        return not connection.reads or operation.name in connection.reads
-    return operation.name in connection.operations
 
 
 def told_kind(kind: type[Connector]) -> dict[str, Any]:

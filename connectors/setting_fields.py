@@ -7,10 +7,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
-from pydantic import ValidationError as NotValid
+from pydantic.fields import FieldInfo
 
 from connectors import texts
 from connectors.base import Connector
+from connectors.declaring import Declares
 from connectors.models import Connection
 
 CONFIG, FILE = "config_", "_file"
@@ -74,27 +75,37 @@ def prepare(fields: Mapping[str, Any], kind: type[Connector], connection: Connec
         field.strip = False
         if kept := connection.config.get(name):
             field.help_text = f"Kept ({kept[:19]}…). Leave blank to keep it; paste another to replace it."
-    for name, info in kind.config.model_fields.items():
-        extra = info.json_schema_extra
-        if isinstance(extra, dict) and extra.get("offered"):
-            fields[CONFIG + name].choices = _offers(kind, connection)
 
 
-def _offers(kind: type[Connector], connection: Connection) -> list[Any]:
-    """Return what a kind with a setting marked ``offered`` has to choose from, in groups: name, and what it does."""
-    offers = getattr(kind, "offers", None)
-    if not connection.pk or offers is None:
+def marked(kind: type[Connector], mark: str) -> str:
+    """Return the form's field for the setting that a kind marked so; blank where it has none."""
+    extras = {name: info.json_schema_extra for name, info in kind.config.model_fields.items()}
+    return next((CONFIG + name for name, extra in extras.items() if isinstance(extra, dict) and extra.get(mark)), "")
+
+
+def offered(kind: type[Connector], config: Mapping[str, Any]) -> list[Any]:
+    """Return what a kind that is given a document has to choose from, in groups: name, and what it does."""
+    long = texts.fields_of(kind)
+    if not issubclass(kind, Declares) or not all(config.get(name) for name in long):
         return []
     try:
-        return list(offers(kind.config.model_validate(connection.config)))
-    except NotValid:
-        return []
+        return list(kind.offers(config))
+    except ValueError:
+        return []  # the validator says so beside its field
 
 
-def laid_out(kind: type[Connector]) -> list[str]:
-    """Return the names of a kind's fields in their order, a file's beside its text's."""
+def is_drawn(info: FieldInfo) -> bool:
+    """Tell whether a setting has a field of its own."""
+    return not isinstance(info.json_schema_extra, dict) or info.json_schema_extra.get("drawn") is not False
+
+
+def laid_out(kind: type[Connector]) -> dict[str, list[str]]:
+    """Return the names of a kind's fields in their order, a file's beside its text's, by group; blank is the first."""
     long = texts.fields_of(kind)
-    found: list[str] = []
-    for name in kind.config.model_fields:
-        found += [CONFIG + name, CONFIG + name + FILE] if name in long else [CONFIG + name]
+    found: dict[str, list[str]] = {"": []}
+    for name, info in kind.config.model_fields.items():
+        if is_drawn(info):
+            extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            fields = [CONFIG + name, CONFIG + name + FILE] if name in long else [CONFIG + name]
+            found.setdefault(str(extra.get("group") or ""), []).extend(fields)
     return found

@@ -6,10 +6,12 @@ from celery import shared_task
 from django.conf import settings
 
 from audit.slots import take_slot
-from connectors import bookmarks, polling
+from connectors import bookmarks, counting, polling, texts
 from connectors.models import Connection
 
 logger = logging.getLogger(__name__)
+FORGET_SECONDS = 3600
+MOST_BATCHES = 20
 
 
 @shared_task(queue="sweeps", name="connectors.poll_connections")
@@ -23,3 +25,22 @@ def poll_connections(**_: object) -> None:
     for connection in Connection.objects.filter(enabled=True):
         if connection.poll or bookmarks.wanted(connection):
             polling.poll_one(connection)
+
+
+@shared_task(queue="sweeps", name="connectors.forget_texts")
+def forget_texts(**_: object) -> int:
+    """Forget long texts that no connection has named for long. Harmless when two schedulers ring: each goes once."""
+    return texts.forget_unused() if take_slot("connectors.forget_texts", FORGET_SECONDS) else 0
+
+
+@shared_task(queue="sweeps", name="connectors.count_uses")
+def count_uses(**_: object) -> int:
+    """Add up which operations were used. Harmless when two schedulers ring: each call is counted once."""
+    counted = turn = counting.count()
+    # What waits after a stop or an upgrade is counted over several turns: no beat is held up for long.
+    for _turn in range(MOST_BATCHES - 1):
+        if turn < counting.BATCH:
+            break
+        turn = counting.count()
+        counted += turn
+    return counted

@@ -18,7 +18,7 @@ from audit.access import has_role
 from audit.clock import db_now
 from audit.errors import NotAllowed
 from audit.pages import answers_refusals, cleaned, page_of, person
-from connectors import actions, budgets, health
+from connectors import actions, budgets, health, modelhosts, rights
 from connectors.door_models import Notice
 from connectors.models import Call, Connection, EmergencyStop
 
@@ -42,6 +42,7 @@ class Line:
     waits: bool
     uses: list[budgets.Use] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)  # single operations
+    unused: int = 0  # rights that nothing used or names
 
     @property
     def answers(self) -> bool:
@@ -62,6 +63,7 @@ def connections(request: HttpRequest) -> HttpResponse:
         "gauges": health.gauges(line.connection for line in lines),
         "notices": _notices(),
         "stop": stops.get(None),
+        "models": modelhosts.described(),
         "may_switch": has_role(request.user, *SWITCHERS),
         "may_configure": has_role(request.user, "automation_admin"),
     }
@@ -80,6 +82,8 @@ def _lines(stops: dict[int | None, EmergencyStop], single: list[EmergencyStop]) 
         uses[use.scope].append(use)
     stopped = [(stop.connection_id, stop.operation) for stop in single]
     hours = health.last_hour(now)
+    rows = list(Connection.objects.select_related("gate").order_by("slug"))
+    unused = {one.connection.pk: len(one.removable) for one in rights.reports(rows, now=now)}
     return [
         Line(
             row,
@@ -88,8 +92,9 @@ def _lines(stops: dict[int | None, EmergencyStop], single: list[EmergencyStop]) 
             bool(row.not_before and row.not_before > now),
             [*uses[row.slug], *(uses[f"team {row.team}"] if row.team else [])],
             [operation for key, operation in stopped if key in (None, row.pk)],
+            unused[row.pk],
         )
-        for row in Connection.objects.select_related("gate").order_by("slug")
+        for row in rows
     ]
 
 

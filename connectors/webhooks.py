@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from audit.clock import db_now
 from audit.errors import Refusal
-from connectors import bookmarks, registry
+from connectors import bookmarks, credential_uses, registry
 from connectors.base import Blocked, Connector, HookAnswer, Inbound, Refused, Unauthorized
 from connectors.models import Connection, Delivery
 from connectors.signals import deliveries_arrived
@@ -97,6 +97,7 @@ def connection_of_hook(slug: str, secret: str, *, in_path: bool) -> Connection:
         raise UnknownHook("No connection listens here, or the secret in the address is not right.")
     if not right:
         raise WrongSecret(f"The secret for {slug} is missing or not right.")
+    credential_uses.note(connection.pk, [credential_uses.HOOK_SECRET])
     return _enabled(connection)
 
 
@@ -129,12 +130,14 @@ def proven(connection: Connection, body: bytes, headers: Mapping[str, str]) -> N
     if not _signs(connection):
         return
     try:
-        registry.connector_for(connection).verify(body, headers)
+        connector = registry.connector_for(connection)
+        connector.verify(body, headers)
     except (Unauthorized, Refused) as refused:
         raise WrongSecret(str(refused)) from None
     except Blocked:
         # Which secret is missing is nothing to tell an outsider.
         raise WrongSecret(f"{connection.slug} cannot check signatures yet.") from None
+    credential_uses.note(connection.pk, connector.trace.secrets)
 
 
 def plain_only(headers: Mapping[str, str]) -> None:

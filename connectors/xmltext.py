@@ -7,6 +7,8 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 MOST_ELEMENTS = 20_000
 DEEPEST = 30
+# All of one element's are there before anything of it can be refused.
+MOST_ATTRIBUTES = 100_000
 
 
 class BadXml(ValueError):
@@ -34,7 +36,9 @@ class _Bounded(TreeBuilder):
 
 
 def parsed(body: bytes) -> Element:
-    """Read XML. Raises ``BadXml`` for broken text, any DTD, too many elements or too deep ones."""
+    """Read XML. Raises ``BadXml`` for broken text, any DTD, too many elements or attributes, or too deep ones."""
+    if body.count(b"=") > MOST_ATTRIBUTES:
+        raise BadXml(f"it has more than {MOST_ATTRIBUTES} signs of equality")
     parser = DefusedXMLParser(target=_Bounded(), forbid_dtd=True, forbid_entities=True, forbid_external=True)
     try:
         parser.feed(body)

@@ -10,5 +10,10 @@ class IncidentsConfig(AppConfig):
     verbose_name = "Incidents"
 
     def ready(self) -> None:
-        """Connect the bells to the news of the floor below."""
-        from incidents import tasks  # noqa: F401 - importing connects them
+        """Connect the bells to the news of the floor below, and say which operations are named here."""
+        from incidents import (
+            named,
+            tasks,  # noqa: F401 - importing connects them
+        )
+
+        named.register()

@@ -17,7 +17,7 @@ from audit.proofs import digest, moment
 from connectors import gateway, registry
 from connectors.base import Blocked, ConnectorError, NotFound, Read, Record, Unreachable
 from connectors.models import Connection
-from incidents import entities
+from incidents import entities, tickets
 from incidents.briefs import brief, note
 from incidents.expressions import MAX_LIST, ExpressionFailed, compile_expression
 from incidents.kinds import KindDefinition, Query, definition_of
@@ -73,6 +73,8 @@ def collect(incident: Incident, *, actor: str, lease: Lease | None = None) -> Co
     if lease is not None:
         lease.renew()
     round_ = _store(incident, findings, definition, unit, actor)
+    if definition is not None and definition.tickets:
+        tickets.learn(incident, definition, facts(incident, round_))
     unreadable = {finding.query.name: finding.reason for finding in findings if finding.outcome == "unreadable"}
     found = {finding.query.name: len(finding.records) for finding in findings}
     return Collected(round_, found, unreadable, _healed(definition, incident) if definition else "")

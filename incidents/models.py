@@ -9,7 +9,7 @@ from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
 from audit.access import ScopedQuerySet
-from incidents import entity_models  # noqa: F401 - the nouns of the entity graph
+from incidents import entity_models, ticket_models  # noqa: F401 - the nouns of the entity graph, and tickets
 from incidents.judgements import Decision, Offer, Pace  # noqa: F401 - makes them tables of this app
 from incidents.orders import BY_DUE, INDEXES, UNSEEN
 from incidents.states import Assign, Severity, Status

@@ -11,10 +11,14 @@ class InsightsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the bells, make the schedules known, and offer what ``apply`` and packs may bring."""
-        from insights import tasks  # noqa: F401 - importing connects them
+        from insights import (
+            named,
+            tasks,  # noqa: F401 - importing connects them
+        )
         from insights.detectors import manifests as detectors
         from insights.kpis import manifests as kpis
         from playbooks.manifests import installer
 
+        named.register()
         installer.offer(detectors.DOCUMENTS)
         installer.offer(kpis.DOCUMENTS)

@@ -15,6 +15,7 @@ from audit.admin import AuditedAdmin, ReadOnlyAdmin, ReasonForm
 from incidents.models import ExceptionKind
 from playbooks import (
     breadth,
+    guards,
     holdout_admin,  # noqa: F401 - shows its pages
     pack_actions,
     policy_actions,
@@ -220,6 +221,11 @@ class PolicyForm(ReasonForm):
             return cleaned
         for where, texts in policy_actions.objections(policy_actions.PolicyText(**self.text)).items():
             self._add(where.partition(".")[0], f"{where}: {' '.join(texts)}")
+        enabled, operations = bool(cleaned.get("enabled")), self.text["operations"]
+        # Under its old name, should it be renamed by the same click.
+        slug = str(self.instance.slug if self.instance.pk else cleaned.get("slug"))
+        if lost := guards.lost_by(slug, enabled=enabled, operations=operations):
+            self._add("operations" if enabled else "enabled", lost)
         return cleaned
 
     def _add(self, name: str, message: str) -> None:

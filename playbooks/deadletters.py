@@ -8,6 +8,7 @@ from django.db import transaction
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, LostRace
+from connectors.confidential import shown
 from playbooks.models import DeadLetter, StepRun
 
 State = DeadLetter.State
@@ -28,7 +29,7 @@ def put(step_run: StepRun, *, cause: str, error: str, guidance: str) -> DeadLett
                 "payload": {
                     "connection": step_run.connection,
                     "operation": step_run.operation,
-                    "parameters": step_run.parameters,
+                    "parameters": shown(step_run.parameters),
                     "effect_key": step_run.effect_key,
                 },
                 "replays": step_run.dead_letters.count(),

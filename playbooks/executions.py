@@ -12,7 +12,7 @@ from audit.clock import db_now
 from connectors import gateway, registry
 from connectors.base import Reversible, Write
 from connectors.purposes import Purpose
-from playbooks import authority, lanes, plans, seals, verification
+from playbooks import authority, lanes, plans, scopes, seals, verification
 from playbooks.effects import effect_key, with_key
 from playbooks.models import DeadLetter, Execution, Plan, StepRun
 from playbooks.moves import move_execution
@@ -78,6 +78,8 @@ def foresee_undo(execution: Execution, steps: list[StepRun]) -> list[dict[str, A
 def _foreseen(step_run: StepRun, number: int) -> dict[str, Any]:
     assert step_run.undo is not None  # noqa: S101 - undoable() has refused those
     connection = verification.connection_of(step_run)
+    if outside := scopes.undo_beyond(step_run, step_run.undo["operation"]):
+        raise CannotUndo(outside)
     operation = registry.operation_of(connection, step_run.undo["operation"])
     if not isinstance(operation, Write):
         raise CannotUndo(f"{connection.label} has no operation “{step_run.undo['operation']}” any more.")

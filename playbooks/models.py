@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
+from connectors.confidential import shown
 from incidents.models import Incident
 from playbooks.holdout_models import HoldOut, HoldOutDraw  # noqa: F401 - makes them tables of this app
 from playbooks.pack_models import Pack  # noqa: F401 - makes it a table of this app
@@ -181,7 +182,7 @@ class Step(models.Model):
     def by_value(self) -> dict[str, Any]:
         """Return what an approver reads of it, to be kept where it must still read the same in ten years."""
         names = ("number", "title", "connection", "operation", "parameters", "predicted", "undo", "reversible")
-        return {name: getattr(self, name) for name in names}
+        return {name: shown(getattr(self, name)) for name in names}
 
 
 class Guardrail(models.Model):

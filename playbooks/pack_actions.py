@@ -18,7 +18,7 @@ from connectors.base import Reversible, Write
 from connectors.models import Connection
 from incidents.kinds import definition_of
 from incidents.models import ExceptionKind
-from playbooks import breadth, flows
+from playbooks import breadth, flows, guards
 from playbooks.definitions import PlaybookDefinition, unknown_names
 from playbooks.models import Playbook, PlaybookVersion, Policy, PolicyVersion
 from playbooks.pack_models import Pack
@@ -79,7 +79,7 @@ def _step_objections(step: Mapping[str, Any], *, irreversible_accepted: bool) ->
     found = [(f"arguments{path}", message) for path, message in _argument_objections(operation, step)]
     if operation.reversible is Reversible.NO and not irreversible_accepted:
         found.append(("operation", f"“{name}” cannot be undone; say `irreversible_accepted: true` if that is meant."))
-    if not guarded(f"{slug}:{name}"):
+    if not guards.guarded(f"{slug}:{name}"):
         found.append(("operation", f"No active policy covers “{slug}:{name}”, so nothing would guard it."))
     return found
 
@@ -92,12 +92,6 @@ def _argument_objections(operation: Write, step: Mapping[str, Any]) -> list[tupl
     if missing:
         found.append(("", f"“{operation.name}” also needs {', '.join(missing)}."))
     return found
-
-
-def guarded(operation: str) -> bool:
-    """Tell whether an active policy speaks about ``operation`` (``fo:invoice.credit``)."""
-    scopes = PolicyVersion.objects.filter(active=True, policy__enabled=True).values_list("operations", flat=True)
-    return any(not names or operation in names for names in scopes)
 
 
 def widening_by(kind_code: str) -> breadth.Widening | None:

@@ -18,7 +18,7 @@ from django.db.models import Max
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import LostRace, Refusal
-from connectors import gateway, registry
+from connectors import confidential, gateway, registry
 from connectors.base import Change, Record, Reversible, Risk, Write
 from connectors.models import Connection
 from incidents import expressions
@@ -190,6 +190,8 @@ def _settled(ruling: policies.Ruling) -> policies.Ruling:
 
 def _foresee(connection: Connection, drafted: Drafted, incident: Incident, actor: str) -> Drafted:
     operation = drafted.operation
+    # What is only ever sent stands sealed from here on: in the plan, its approval and its copies.
+    drafted.parameters = confidential.sealed(operation.arguments, drafted.parameters)
     drafted.records = gateway.observe(connection, operation.name, drafted.parameters, actor=actor, incident=incident.pk)
     arguments = operation.arguments.model_validate(drafted.parameters)
     drafted.changes = operation.predict(arguments, drafted.records)

@@ -20,6 +20,9 @@ def wanted() -> dict[str, tuple[str, int]]:
         "Expire approvals": ("approvals.expire_approvals", 30),
         "Expire unused approvals": ("playbooks.expire_unused", 30),
         "Tell what happened": ("playbooks.sweep_telling", settings.SWEEP_SECONDS),
+        "Forget old messages": ("playbooks.forget_messages", 3600),
+        "Count uses of operations": ("connectors.count_uses", 60),
+        "Forget unused texts": ("connectors.forget_texts", 3600),
         "End hold-outs": ("playbooks.end_hold_outs", 300),
     }
 

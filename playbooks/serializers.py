@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from connectors.confidential import shown
 from playbooks.holdout_models import HoldOut, HoldOutDraw
 from playbooks.models import (
     Attempt,
@@ -74,6 +75,10 @@ class StepSerializer(serializers.ModelSerializer[Step]):
             "financial",
             "guardrails",
         )
+
+    def to_representation(self, instance: Step) -> dict[str, Any]:
+        """Return it with a mark in the place of what is only ever sent."""
+        return dict(shown(super().to_representation(instance)))
 
     @extend_schema_field(ChangeSerializer(many=True))
     def get_predicted_changes(self, step: Step) -> list[dict[str, Any]]:
@@ -192,6 +197,10 @@ class StepRunSerializer(serializers.ModelSerializer[StepRun]):
             "attempts",
             "verifications",
         )
+
+    def to_representation(self, instance: StepRun) -> dict[str, Any]:
+        """Return it with a mark in the place of what is only ever sent."""
+        return dict(shown(super().to_representation(instance)))
 
 
 class ExecutionSerializer(serializers.ModelSerializer[Execution]):

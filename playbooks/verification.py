@@ -10,6 +10,7 @@ from connectors.base import Blocked, Record
 from connectors.comparison import same
 from connectors.models import Connection
 from connectors.purposes import Purpose
+from playbooks import scopes
 from playbooks.models import Execution, StepRun, Verification
 
 ACTOR = "system:loop"
@@ -25,7 +26,12 @@ class Drift:
 
 
 def connection_of(step_run: StepRun) -> Connection:
-    """Return the connection that a step goes through. Raises ``Blocked`` where it is not configured any more."""
+    """Return the connection that a step goes through.
+
+    Raises ``Blocked`` where it is not configured any more, or the step is not one that its playbook names.
+    """
+    if said := scopes.beyond(step_run):
+        raise Blocked(said, code="operation")
     connection = Connection.objects.filter(slug=step_run.connection).first()
     if connection is None:
         raise Blocked(f"The connection “{step_run.connection}” is not configured any more.", code="disabled")
@@ -63,7 +69,9 @@ def compare_with_plan(step_run: StepRun) -> Drift:
         return Drift(changed=f"{seen['entity']} {seen['key']} is no longer there.")
     if primary.version != seen["version"]:
         return Drift(changed=f"{primary.entity} {primary.key} was changed by someone since the plan was made.")
-    differing = next((c for c in wanted if not same(c["before"], _value(records, c))), None)
+    # A field that says what is wanted already is our own half-done work: the version shows that nobody else was here.
+    said = [(change, _value(records, change)) for change in wanted]
+    differing = next((c for c, now in said if not same(c["before"], now) and not same(c["after"], now)), None)
     if differing is not None:
         return Drift(changed=f"{differing['field']} of {differing['key']} is no longer {differing['before']}.")
     return Drift(records=records)

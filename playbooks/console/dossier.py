@@ -17,6 +17,7 @@ from approvals.cards import card
 from approvals.models import ApprovalRequest, Decision
 from approvals.states import State
 from audit.access import roles_of
+from incidents import tickets
 from incidents.costs import Cost, costs_of
 from incidents.kinds import definition_of
 from incidents.models import Citation, Comment, Escalation, Evidence, Incident, Merge, RootCause, SlaClock, Statement
@@ -279,6 +280,12 @@ class Dossier:
     def comments(self) -> list[Comment]:
         """What people wrote."""
         return list(self.incident.comments.order_by("-id").only("incident", "author", "text", "created_at")[:50])
+
+    @cached_property
+    def tickets(self) -> list[tickets.Linked]:
+        """The tickets of other systems that it belongs to. Where no kind declares any, nothing is asked."""
+        declared = tickets.declared_by(self.incident.kind)
+        return tickets.linked(self.incident) if declared or self.merges else []
 
     @cached_property
     def merges(self) -> list[Merge]:

@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.base import Reversible
+from connectors.confidential import shown
 from incidents.known import system_labels
 from playbooks.effects import EFFECT_KEY
 from playbooks.models import Plan
@@ -76,7 +77,7 @@ def _preview(step: Mapping[str, Any], labels: Mapping[str, str]) -> StepPreview:
         undo="plan again" if backward else words,
         undo_tone="low" if backward else tone,
         irreversible=not backward and (reversible == Reversible.NO or not step.get("undo")),
-        parameters=step.get("parameters") or {},
+        parameters=shown(step.get("parameters") or {}),
     )
 
 

@@ -16,7 +16,7 @@ from audit.errors import Invalid, Refusal
 from audit.manifests import Difference, DocumentType
 from connectors import manifests as connectors_manifests
 from incidents import manifests as incidents_manifests
-from playbooks import breadth
+from playbooks import breadth, guards
 from playbooks.manifests import documents
 from playbooks.manifests.checking import Checked, check, path_of, repeated
 from playbooks.manifests.loader import MAX_BYTES, Problem
@@ -140,11 +140,12 @@ def run(files: Iterable[Path], *, actor: str, plan_only: bool = False, confirm_b
     checked.sort(key=lambda part: part.type.order)
     try:
         with coming_from(Source(channel="command")), transaction.atomic():
-            before = breadth.active_processes()
+            before, open_before = breadth.active_processes(), guards.unguarded()
             for part in checked:
                 _apply(part, actor, report)
             if not (report.problems or report.conflicts):
                 report.widening = breadth.widening(before, breadth.active_processes())
+                _hold_guards(report, open_before, checked)
             if report.widening is not None and not plan_only:
                 _confirm(report, report.widening, checked, confirm_breadth, actor)
             if plan_only or report.problems or report.conflicts:
@@ -152,6 +153,13 @@ def run(files: Iterable[Path], *, actor: str, plan_only: bool = False, confirm_b
     except _Undone:
         pass
     return report
+
+
+def _hold_guards(report: Report, before: frozenset[tuple[str, str]], checked: list[Checked]) -> None:
+    """Refuse files that would leave a playbook in use with nothing that guards it."""
+    if lost := guards.said(guards.unguarded() - before):
+        policies = [part for part in checked if part.kind == "policy"] or checked
+        report.conflicts.append(policies[-1].document.problem((), lost))
 
 
 def _confirm(report: Report, found: breadth.Widening, checked: list[Checked], reason: str, actor: str) -> None:

@@ -12,7 +12,8 @@ from audit.actions import LedgerUnavailable, Line, entry_hash, record, record_al
 from audit.context import Source, coming_from, with_token
 from audit.models import BusinessUnit, Entry, Head
 from audit.proofs import GENESIS
-from tests.audit.factories import in_threads, make_entries, make_entry, make_unit
+from tests.audit.factories import make_entries, make_entry, make_unit
+from tests.racing import numbered
 
 pytestmark = pytest.mark.django_db
 
@@ -155,7 +156,7 @@ def test_parallel_writers_leave_one_chain_without_gaps():
         for turn in range(10):
             make_entry(f"writer{number}.turn{turn}")
 
-    results = in_threads(6, write)
+    results = numbered(6, write)
 
     assert results == [None] * 6
     assert list(Entry.objects.order_by("n").values_list("n", flat=True)) == list(range(1, 61))
@@ -166,7 +167,7 @@ def test_parallel_writers_leave_one_chain_without_gaps():
 def test_the_first_writers_of_an_empty_database_agree_on_one_beginning():
     Head.objects.all().delete()
 
-    results = in_threads(6, lambda number: make_entry(f"writer{number}.came").n)
+    results = numbered(6, lambda number: make_entry(f"writer{number}.came").n)
 
     assert sorted(results) == [1, 2, 3, 4, 5, 6]
     assert ledger.verify().broken is None
@@ -180,7 +181,7 @@ def test_a_writer_that_gives_up_leaves_no_gap_for_those_that_waited():
             if number % 2:
                 raise ValueError
 
-    in_threads(8, write)
+    numbered(8, write)
 
     assert list(Entry.objects.order_by("n").values_list("n", flat=True)) == [1, 2, 3, 4]
     assert ledger.verify().broken is None

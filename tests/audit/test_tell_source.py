@@ -11,7 +11,7 @@ from audit.context import Source, coming_from, current, with_token
 from audit.middleware import SourceMiddleware, client_address
 from audit.models import Slot
 from audit.slots import take_slot
-from tests.audit.factories import in_threads
+from tests.racing import numbered
 
 
 def request(path: str = "/", **meta: Any):
@@ -87,4 +87,4 @@ def test_turns_of_long_ago_are_forgotten():
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_schedulers_one_takes_the_turn():
-    assert sorted(in_threads(6, lambda _: take_slot("sla", 86_400))) == [False] * 5 + [True]
+    assert sorted(numbered(6, lambda _: take_slot("sla", 86_400))) == [False] * 5 + [True]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from tests.benchmarks import door, loop, mining, pages, signals
+from tests.benchmarks import door, hostile, loop, mining, pages, signals
 from tests.benchmarks.report import Report
 from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.system import DidNotStart, Installation, installation
@@ -37,6 +37,9 @@ def measure(database: str, report: Report) -> None:
             loop.measure(installed, database, report)
     if "door" in report.sizes.stages:
         door.measure(database, report)
+    if "hostile" in report.sizes.stages:
+        with installation(database, report.sizes) as installed:
+            hostile.measure(installed, database, report)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -50,7 +53,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--databases", default=",".join(sizes.databases), help="of sqlite,postgresql (%(default)s)")
     parser.add_argument(
-        "--stages", default=",".join(sizes.stages), help="of signals,pages,loop,door,insights (%(default)s)"
+        "--stages", default=",".join(sizes.stages), help="of signals,pages,loop,door,hostile,insights (%(default)s)"
     )
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where to write (%(default)s)")
     return parser.parse_args(given)

@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, field
 
+STAGES = "signals,pages,loop,door,hostile,insights"
+
 
 def _number(name: str, default: int) -> int:
     return int(os.environ.get(f"BENCH_{name}", default))
@@ -29,5 +31,7 @@ class Sizes:
         default_factory=lambda: tuple(os.environ.get("BENCH_DATABASES", "sqlite,postgresql").split(","))
     )
     stages: tuple[str, ...] = field(
-        default_factory=lambda: tuple(os.environ.get("BENCH_STAGES", "signals,pages,loop,door,insights").split(","))
+        default_factory=lambda: tuple(
+            os.environ.get("BENCH_STAGES", "signals,pages,loop,door,hostile,insights").split(",")
+        )
     )

@@ -36,7 +36,7 @@ def test_without_options_the_environment_decides(monkeypatch):
 
     assert (wanted.databases, wanted.stages, str(wanted.output)) == (
         "sqlite",
-        "signals,pages,loop,door,insights",
+        "signals,pages,loop,door,hostile,insights",
         "bench.json",
     )
 

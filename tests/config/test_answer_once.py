@@ -13,9 +13,9 @@ from audit.clock import db_now
 from audit.models import BusinessUnit, Entry
 from config.api import idempotency
 from config.models import IdempotencyKey
-from tests.audit.factories import in_threads
 from tests.config import probes
 from tests.factories import make_token, make_user
+from tests.racing import numbered
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.probes")]
 URL = "/api/v1/probe/units/"
@@ -229,7 +229,7 @@ def test_of_many_calls_with_one_key_at_once_one_works_and_all_hear_the_same():
         )
         return answer.status_code, answer.json()
 
-    answers = in_threads(8, call)
+    answers = numbered(8, call)
 
     assert {status for status, _ in answers} == {201}
     assert len({body["id"] for _, body in answers}) == 1
@@ -317,7 +317,7 @@ def test_of_several_calls_at_once_that_reach_out_one_is_done():
         body = json.dumps({"slug": "EU"})
         return Client().post(ABROAD, body, content_type="application/json", headers=headers).status_code
 
-    answers = in_threads(6, call)
+    answers = numbered(6, call)
 
     assert set(answers) <= {201, 409}
     assert 201 in answers

@@ -69,6 +69,8 @@ def test_sound_production_settings_pass(found):
         ({"MIDDLEWARE": []}, "goldseam.E007"),
         ({"ENVIRONMENT": "production"}, "goldseam.E008"),
         ({"OUTBOUND_ALLOW": ["erp.example:443", "*"]}, "goldseam.E010"),
+        ({"AI_HOSTS": ["https://models.example/v1"]}, "goldseam.E019"),
+        ({"AI_HOSTS": ["*.openai.azure.com"]}, "goldseam.E019"),
         ({"HTTPS": False}, "goldseam.W005"),
         ({"BEHIND_PROXY": True}, "goldseam.W006"),
         ({"METRICS_PUBLIC": True}, "goldseam.W007"),

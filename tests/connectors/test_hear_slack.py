@@ -45,7 +45,7 @@ def nothing_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("parsed before the signature was found right")
 
-    for name in ("loads", "parse_qsl"):
+    for name in ("value_of", "parse_qsl"):
         monkeypatch.setattr(events, name, never)
 
 

@@ -35,7 +35,7 @@ def nothing_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any) -> None:
         raise AssertionError("parsed before the signature was found right")
 
-    monkeypatch.setattr(activities, "loads", never)
+    monkeypatch.setattr(activities, "value_of", never)
 
 
 def at(moment: datetime) -> str:

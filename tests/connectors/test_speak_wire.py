@@ -220,7 +220,7 @@ def test_several_records_under_one_key_are_refused(crm: Connection, played: Play
     path = f"{SOBJECTS}/Case/Goldseam_Key__c/{KEY}"
     played.on("PATCH", path, httpx.Response(300, json=[f"{SOBJECTS}/Case/1", f"{SOBJECTS}/Case/2"]))
 
-    with pytest.raises(Refused, match="several cases carry the key") as refused:
+    with pytest.raises(Refused, match="several records of Case carry the key") as refused:
         write(crm, "case.open", {"account": ACCOUNT, "subject": "Freight"})
 
     assert refused.value.status == 300

@@ -8,7 +8,7 @@ import pytest
 
 from connectors import xmltext
 from connectors.models import Connection, Delivery
-from connectors.xmltext import DEEPEST, MOST_ELEMENTS
+from connectors.xmltext import DEEPEST, MOST_ATTRIBUTES, MOST_ELEMENTS
 from tests.connectors.business import plant_case
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import HOOK_SECRET, make_crm
@@ -127,6 +127,14 @@ def test_the_bounds_of_xml_are_held_to_the_element() -> None:
     for body in (b"<a>" + b"<b/>" * MOST_ELEMENTS + b"</a>", b"<a>" * (DEEPEST + 1) + b"</a>" * (DEEPEST + 1)):
         with pytest.raises(xmltext.BadXml, match="more than"):
             xmltext.parsed(body)
+
+
+def test_the_attributes_of_one_element_are_counted_before_it_is_read() -> None:
+    many = b" ".join(b'a%d="1"' % number for number in range(MOST_ATTRIBUTES))
+
+    assert len(xmltext.parsed(b"<a " + many + b"/>").attrib) == MOST_ATTRIBUTES
+    with pytest.raises(xmltext.BadXml, match="more than"):
+        xmltext.parsed(b"<a " + many + b' b="1"/>')
 
 
 @pytest.mark.django_db(transaction=True)

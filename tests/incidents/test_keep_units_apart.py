@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from incidents.models import Evidence, Incident, Signal
-from tests.audit.factories import in_threads
 from tests.factories import make_user
 from tests.incidents.factories import make_kind
 from tests.incidents.test_send_signals_api import MANY, event, send
+from tests.racing import numbered
 
 pytestmark = pytest.mark.django_db
 
@@ -128,7 +128,7 @@ def test_two_units_at_once_come_to_one_incident_each(api):
         unit = ("EU", "US")[number % 2]
         return unit, send(clients[number % 2], told(number, unit)).json()["incident"]
 
-    answers = in_threads(8, call)
+    answers = numbered(8, call)
 
     assert len(set(answers)) == 2, answers
     for unit, incident in set(answers):

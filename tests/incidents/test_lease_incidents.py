@@ -1,15 +1,14 @@
 """One worker at a time; a worker that overslept its lease changes nothing."""
 
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 
 from audit.clock import db_now
 from incidents import leases
 from incidents.models import Incident
 from tests.playbooks.world import make_incident
+from tests.racing import together
 
 
 def expire(incident: Incident) -> None:
@@ -77,19 +76,7 @@ def test_the_due_ones_come_in_order_of_severity():
 @pytest.mark.django_db(transaction=True)
 def test_of_many_workers_exactly_one_gets_the_lease():
     incident = make_incident()
-    start, won = threading.Barrier(8), []
 
-    def worker() -> None:
-        start.wait()
-        lease = leases.claim(incident.pk)
-        if lease is not None:
-            won.append(lease.fence)
-        connection.close()
+    leased = together(*[lambda: leases.claim(incident.pk)] * 8)
 
-    threads = [threading.Thread(target=worker) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert won == [1]
+    assert [lease.fence for lease in leased if lease is not None] == [1]

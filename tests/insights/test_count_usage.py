@@ -1,10 +1,8 @@
 """Calls are summed by day once, seen by whoever may, and a spike is one against its own weekday."""
 
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 
 from audit.clock import db_now
 from connectors.models import Call
@@ -15,6 +13,7 @@ from insights.kpis.models import Assumption, UsageDay
 from insights.kpis.periods import Period
 from tests.factories import make_user
 from tests.insights import score
+from tests.racing import together
 
 pytestmark = pytest.mark.django_db
 MARCH = Period(score.at(-1), score.at(29))
@@ -115,18 +114,8 @@ def test_run_times_are_values_that_were_measured(reader):
 def test_two_beats_at_once_count_each_call_once():
     for number in range(40):
         score.make_call(score.at(number % 3))
-    start, counted = threading.Barrier(2), []
 
-    def beat() -> None:
-        start.wait()
-        counted.append(usage.count())
-        connection.close()
-
-    beats = [threading.Thread(target=beat) for _ in range(2)]
-    for one in beats:
-        one.start()
-    for one in beats:
-        one.join()
+    counted = together(*[usage.count] * 2)
 
     assert sum(counted) == 40
     assert sum(UsageDay.objects.values_list("calls", flat=True)) == 40

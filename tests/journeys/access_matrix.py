@@ -304,10 +304,14 @@ _FREE: Lines = (
         """
         GET connections/
         GET connections/<slug:slug>/
+        GET connections/<slug:slug>/rights/
+        GET connection-rights/
         GET api/v1/connections/
         GET api/v1/connections/<slug:slug>/
         GET api/v1/connections/<slug:slug>/operations/
         GET api/v1/connections/<slug:slug>/calls/
+        GET api/v1/connections/<slug:slug>/rights/
+        GET api/v1/connection-rights/
         GET api/v1/connection-kinds/
     """,
     ),

@@ -1,5 +1,6 @@
 """Carries incidents on in tests: rows' times are moved, never the clock, and nothing sleeps."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -29,9 +30,24 @@ def hurry(incident: Incident) -> None:
     Connection.objects.filter(not_before__isnull=False).update(not_before=past)
 
 
-def drive(incident: Incident, turns: int = 40) -> Incident:
-    """Carry an incident on until it rests: a person is needed, or it is over."""
+def dying(after: int = 0, original: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """Return a function that works ``after`` times and then takes the process with it."""
+    left = [after]
+
+    def replacement(*args: Any, **options: Any) -> Any:
+        if not left[0]:
+            raise Crash
+        left[0] -= 1
+        assert original is not None
+        return original(*args, **options)
+
+    return replacement
+
+
+def drive(incident: Incident, turns: int = 40, before: Callable[[], object] = lambda: None) -> Incident:
+    """Carry an incident on until it rests: a person is needed, or it is over. ``before`` comes before each turn."""
     for _ in range(turns):
+        before()
         hurry(incident)
         loop.advance(incident.pk)
         incident.refresh_from_db()

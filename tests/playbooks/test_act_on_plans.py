@@ -1,11 +1,9 @@
 """What people do to plans and executions, also all at once and at the worst moment: refused in words, or done whole."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
@@ -19,6 +17,7 @@ from playbooks.states import ExecutionState, PlanState
 from tests.playbooks.cases import STEP, live_plan, make_cause, make_freight, make_mend, make_policy
 from tests.playbooks.driving import begin, drive, letters
 from tests.playbooks.world import CHARGED, CREDIT, World, make_incident, make_plan
+from tests.racing import at_once
 
 CHOICE: dict[str, Any] = {
     "slots": {"amount": {"values": ["84.00", "90.00"], "default": "'84.00'"}},
@@ -45,27 +44,6 @@ def partly(world: World, operator) -> tuple[Incident, Execution]:
     assert incident.status == Status.NEEDS_OPERATOR
     execution.refresh_from_db()
     return incident, execution
-
-
-def at_once(*works: Callable[[], Any]) -> list[Any]:
-    """Do all of ``works`` at the same time and return what each came to."""
-    start = threading.Barrier(len(works))
-    came: list[Any] = [None] * len(works)
-
-    def worker(number: int, work: Callable[[], Any]) -> None:
-        start.wait()
-        try:
-            came[number] = work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
-            came[number] = error
-        connection.close()
-
-    threads = [threading.Thread(target=worker, args=pair) for pair in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return came
 
 
 def test_an_edited_plan_is_asked_anew_and_the_old_question_is_void(world, operator):

@@ -1,6 +1,5 @@
 """The loop, stage by stage: each takes one step, each death is survived, and nothing stays between."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +20,7 @@ from playbooks import actions, endings, loop, planning, plans
 from playbooks.models import Plan
 from playbooks.states import ExecutionState, PlanState
 from tests.playbooks.cases import CHARGE_KEY, STEP, live_plan, make_freight, make_mend
-from tests.playbooks.driving import Crash, begin, die_and_come_back, drive, hurry
+from tests.playbooks.driving import begin, die_and_come_back, drive, dying, hurry
 from tests.playbooks.world import CHARGED, CREDIT, World, make_incident, make_plan
 
 
@@ -36,20 +35,6 @@ def asked(world: World) -> tuple[Incident, Plan, ApprovalRequest]:
 
 def edit(world: World, amount: float) -> None:
     world.edit(system="fo", entity="SalesOrderCharges", key=CHARGE_KEY, changes={"FixedChargeAmount": amount})
-
-
-def dying(after: int = 0, original: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    """A function that works ``after`` times and then takes the process with it."""
-    left = [after]
-
-    def replacement(*args: Any, **options: Any) -> Any:
-        if not left[0]:
-            raise Crash
-        left[0] -= 1
-        assert original is not None
-        return original(*args, **options)
-
-    return replacement
 
 
 def test_from_a_new_signal_to_a_verified_mend_without_anybody(world):

@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
-import threading
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from audit.clock import db_now
 from audit.models import Entry
@@ -19,6 +19,7 @@ from tests.factories import make_user
 from tests.playbooks.cases import make_freight, make_mend
 from tests.playbooks.driving import Crash, die_and_come_back, drive, hurry
 from tests.playbooks.trials import begin, draft, held, seed_for, trial_for
+from tests.racing import together
 
 SEED = "5e" * 32
 
@@ -169,21 +170,9 @@ def test_two_workers_at_once_draw_one_lot(world):
     incident = make_freight(Status.DIAGNOSED)
     trial_for(incident)
     plan = draft(incident)
-    start, came = threading.Barrier(2), []
+    mine = [Plan.objects.get(pk=plan.pk) for _ in range(2)]
 
-    def worker() -> None:
-        try:
-            mine = Plan.objects.get(pk=plan.pk)
-            start.wait()
-            came.append(holdouts.keeps(mine))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=worker) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    came = together(*(partial(holdouts.keeps, one) for one in mine))
 
     assert [one.pk for one in came] == [HoldOutDraw.objects.get().pk] * 2
     assert Entry.objects.filter(verb="hold_out.held").count() == 1

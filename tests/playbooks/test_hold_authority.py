@@ -19,8 +19,8 @@ from playbooks.states import ExecutionState, PlanState, StepState
 from tests.playbooks.cases import make_policy
 from tests.playbooks.driving import PAST, begin, drive, hurry, letters, states
 from tests.playbooks.mended import mended
-from tests.playbooks.test_stop_executions import at_once
 from tests.playbooks.world import CHARGED, CREDIT, PRICE, World, make_incident, make_plan
+from tests.racing import at_once
 
 
 def approved(world: World, approver, *writes: Any) -> tuple[Incident, Plan, ApprovalRequest]:

@@ -1,6 +1,5 @@
 """The worker dies between the stages, or the record changes under the plan: nothing is lost, nothing is overwritten."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from playbooks import actions, endings, engine, executions, loop, plans
 from playbooks.models import Execution, LaneTicket, Plan
 from playbooks.states import ExecutionState, PlanState, StepState
 from tests.playbooks.cases import CHARGE_KEY, live_plan, make_freight, make_mend
-from tests.playbooks.driving import Crash, begin, die_and_come_back, drive, hurry, letters, states
+from tests.playbooks.driving import Crash, begin, die_and_come_back, drive, dying, hurry, letters, states
 from tests.playbooks.world import CHARGED, PRICE, World, make_incident, make_plan
 
 
@@ -29,20 +28,6 @@ def asked(world: World) -> tuple[Incident, Plan, ApprovalRequest]:
 
 def edit(world: World, amount: float) -> None:
     world.edit(system="fo", entity="SalesOrderCharges", key=CHARGE_KEY, changes={"FixedChargeAmount": amount})
-
-
-def dying(after: int = 0, original: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    """A function that works ``after`` times and then takes the process with it."""
-    left = [after]
-
-    def replacement(*args: Any, **options: Any) -> Any:
-        if not left[0]:
-            raise Crash
-        left[0] -= 1
-        assert original is not None
-        return original(*args, **options)
-
-    return replacement
 
 
 def live_or_none(incident: Incident) -> Plan | None:

@@ -181,7 +181,9 @@ def test_a_file_that_is_not_there_or_not_text_is_a_problem_with_its_name(tmp_pat
     assert all("cannot be read" in problem.message for problem in problems)
 
 
-@pytest.mark.parametrize("slug", ["o2c", "p2p", "crosswise", "reports", "demo", "demo_crosswise", "demo_trial"])
+@pytest.mark.parametrize(
+    "slug", ["o2c", "p2p", "crosswise", "finance", "reorder", "reports", "demo", "demo_crosswise", "demo_trial"]
+)
 def test_every_shipped_file_is_valid(slug):
     checked, problems = read(pack_files(slug))
 
@@ -206,6 +208,8 @@ def test_the_pack_covers_the_process():
         "credit_hold",
         "price_mismatch",
         "backorder",
+        "wrong_invoice",
+        "payment_returned",
     }
     assert {part.model.mends for part in checked if part.kind == "playbook"} == {
         "duplicate_invoice",
@@ -213,6 +217,8 @@ def test_the_pack_covers_the_process():
         "credit_hold",
         "price_mismatch",
         "backorder",
+        "wrong_invoice",
+        "payment_returned",
     }
     assert names["unit"] == {"EU", "US"}
     assert names["pack"] == {"o2c"}

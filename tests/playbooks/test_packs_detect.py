@@ -1,13 +1,10 @@
 """The O2C pack's detections: real wire formats become the right signals, and healthy news becomes nothing."""
 
-import io
 from datetime import UTC, datetime
 
 import pytest
-from django.core.management import call_command
 
 from audit.clock import db_now
-from connectors import credentials
 from connectors.kinds.dynamics_fo import events
 from connectors.models import Connection, Delivery
 from connectors.simulator.business import planted
@@ -16,7 +13,7 @@ from incidents import detection
 from incidents.intake import accept
 from incidents.models import Incident, Signal
 from incidents.normal import NormalSignal
-from tests import remembering
+from tests.playbooks import distributor
 
 pytestmark = pytest.mark.django_db
 RULES = {
@@ -42,14 +39,8 @@ def simulator(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def installed(db, simulator, settings, monkeypatch):
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", simulator.url)
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
-    monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
-    monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
-    settings.OUTBOUND_ALLOW = [simulator.url.removeprefix("http://")]
-    credentials.forget_all()
-    packs = ["demo", "o2c"]
-    remembering.once((simulator.url, *packs), lambda: call_command("apply", pack=packs, stdout=io.StringIO()))
+    distributor.lead_to(simulator.url, settings, monkeypatch)
+    distributor.install(simulator.url, "demo", "o2c")
 
 
 def judged(slug, event, payload):

@@ -1,14 +1,12 @@
 """The O2C pack against the simulated distributor: every planted exception gets its cause, and nothing else does."""
 
-import io
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from django.core.management import call_command
 
-from connectors import credentials, gateway
+from connectors import gateway
 from connectors.models import Connection
 from connectors.simulator.business import planted
 from connectors.simulator.server import serve
@@ -18,7 +16,7 @@ from incidents.models import Incident, Statement
 from incidents.normal import NormalSignal
 from playbooks import planning, plans
 from playbooks.states import PlanState
-from tests import remembering
+from tests.playbooks import distributor
 
 pytestmark = pytest.mark.django_db
 KINDS = ("duplicate_invoice", "freight_misrate", "credit_hold", "price_mismatch", "backorder")
@@ -34,14 +32,8 @@ def simulator(tmp_path_factory):
 @pytest.fixture
 def installed(simulator, settings, monkeypatch):
     """Both packs, with connections that lead to the simulator."""
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", simulator.url)
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
-    monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
-    monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
-    settings.OUTBOUND_ALLOW = [simulator.url.removeprefix("http://")]
-    credentials.forget_all()
-    packs = ["demo", "o2c"]
-    remembering.once((simulator.url, *packs), lambda: call_command("apply", pack=packs, stdout=io.StringIO()))
+    distributor.lead_to(simulator.url, settings, monkeypatch)
+    distributor.install(simulator.url, "demo", "o2c")
 
 
 def signal(code, entity_type, entity_key, unit="", **more):

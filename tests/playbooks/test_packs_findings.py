@@ -1,19 +1,16 @@
 """What the demo's detectors find, through the loop: told with what F&O says of the order, and handed to an operator."""
 
-import io
 from datetime import UTC, datetime
 
 import pytest
-from django.core.management import call_command
 
-from connectors import credentials
 from connectors.simulator.business import planted
 from connectors.simulator.server import serve
 from incidents.intake import accept
 from incidents.models import Incident, Statement
 from incidents.normal import NormalSignal
 from incidents.states import Status
-from tests import remembering
+from tests.playbooks import distributor
 from tests.playbooks.driving import drive
 
 pytestmark = pytest.mark.django_db
@@ -29,14 +26,8 @@ def simulator(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def installed(db, simulator, settings, monkeypatch):
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", simulator.url)
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
-    monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
-    monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
-    settings.OUTBOUND_ALLOW = [simulator.url.removeprefix("http://")]
-    credentials.forget_all()
-    packs = ["demo", "o2c"]
-    remembering.once((simulator.url, *packs), lambda: call_command("apply", pack=packs, stdout=io.StringIO()))
+    distributor.lead_to(simulator.url, settings, monkeypatch)
+    distributor.install(simulator.url, "demo", "o2c")
 
 
 def found(code, entity_type, entity_key, *, source="goldseam:detector:one"):

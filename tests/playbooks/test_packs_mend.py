@@ -1,29 +1,20 @@
 """The O2C pack through the whole loop: mended, read back, told to the customer's case, and right afterwards."""
 
-import io
-from datetime import UTC, datetime, timedelta
-
 import pytest
-from django.core.management import call_command
-from django.db.models import F
 
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
-from connectors import credentials
 from connectors.simulator import sobjects
 from connectors.simulator.business import planted
 from connectors.simulator.server import serve
 from incidents import evidence
-from incidents.intake import accept
-from incidents.models import Incident
-from incidents.normal import NormalSignal
-from incidents.states import MACHINE, Status
-from playbooks import loop
+from incidents.states import Status
 from playbooks.actions import roll_back
-from playbooks.models import StepRun, Verification
-from tests import loopback, remembering
+from playbooks.models import StepRun
+from tests import loopback
 from tests.factories import make_user
-from tests.playbooks.driving import hurry
+from tests.playbooks import distributor
+from tests.playbooks.distributor import drive, take_in
 
 pytestmark = pytest.mark.django_db
 ALONE = {
@@ -51,46 +42,14 @@ def simulator(db, running, settings, monkeypatch):
     """The whole distributor as on its first day, and the packs."""
     with loopback.client(running.url) as outsider:
         outsider.post("/control/reset", json={"business": "demo"}).raise_for_status()
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", running.url)
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
-    monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
-    monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
-    settings.OUTBOUND_ALLOW = [running.url.removeprefix("http://")]
-    credentials.forget_all()
-    packs = ["demo", "o2c"]
-    remembering.once((running.url, *packs), lambda: call_command("apply", pack=packs, stdout=io.StringIO()))
+    distributor.lead_to(running.url, settings, monkeypatch)
+    distributor.install(running.url, "demo", "o2c")
     return running
 
 
 def small(kind):
     cause, most = ALONE[kind]
     return next(fact for fact in planted() if (fact.kind, fact.cause) == (kind, cause) and fact.amount <= most)
-
-
-def take_in(fact):
-    one = NormalSignal(
-        source="urn:distributor:test",
-        id=fact.entity_key,
-        time=datetime.now(UTC),
-        code=fact.kind,
-        entity_type=fact.entity_type,
-        entity_key=fact.entity_key,
-        business_unit=fact.business_unit,
-        region=fact.region,
-    )
-    return Incident.objects.get(pk=accept(one).incident.pk)
-
-
-def drive(incident):
-    """Carry an incident on until it rests; a playbook that wants a second look minutes later finds them gone by."""
-    for _ in range(40):
-        Verification.objects.update(read_at=F("read_at") - timedelta(minutes=30))
-        hurry(incident)
-        loop.advance(incident.pk)
-        incident.refresh_from_db()
-        if incident.status not in MACHINE or incident.due_at is None:
-            return incident
-    raise AssertionError(f"{incident} is still {incident.status}: {incident.status_reason}")
 
 
 def open_case(simulator, fact):

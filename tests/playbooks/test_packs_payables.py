@@ -1,27 +1,21 @@
 """The P2P pack against the simulated distributor: found, diagnosed, held or handed on, and taken back."""
 
-import io
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, date, datetime
 
 import pytest
-from django.core.management import call_command
-from django.db.models import F
 
 from approvals.models import ApprovalRequest
-from connectors import credentials
 from connectors.simulator.business import build
 from connectors.simulator.server import serve
 from incidents import evidence, rootcause
-from incidents.intake import accept
 from incidents.models import Incident, Statement
-from incidents.normal import NormalSignal
-from incidents.states import MACHINE, Status
-from playbooks import actions, loop
-from playbooks.models import Execution, StepRun, Verification
-from tests import loopback, remembering
-from tests.playbooks.driving import hurry
+from incidents.states import Status
+from playbooks import actions
+from playbooks.models import Execution, StepRun
+from tests import loopback
+from tests.playbooks import distributor
+from tests.playbooks.distributor import drive, take_in
 from tests.playbooks.test_packs_detect import alert
 
 pytestmark = pytest.mark.django_db
@@ -48,44 +42,9 @@ def simulator(db, running, settings, monkeypatch):
     """The whole distributor as on its first day, and the packs."""
     with loopback.client(running.url) as outsider:
         outsider.post("/control/reset", json={"business": "demo"}).raise_for_status()
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", running.url)
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
-    monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
-    monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
-    settings.OUTBOUND_ALLOW = [running.url.removeprefix("http://")]
-    credentials.forget_all()
-    packs = ["o2c", "p2p", "demo"]
-    said = {"confirm_breadth": "Both are tested here.", "stdout": io.StringIO()}
-    remembering.once((running.url, *packs), lambda: call_command("apply", pack=packs, **said))
+    distributor.lead_to(running.url, settings, monkeypatch)
+    distributor.install(running.url, "o2c", "p2p", "demo", confirm_breadth="Both are tested here.")
     return running
-
-
-def take_in(fact):
-    one = NormalSignal(
-        source="urn:distributor:test",
-        id=fact.entity_key,
-        time=datetime.now(UTC),
-        code=fact.kind,
-        entity_type=fact.entity_type,
-        entity_key=fact.entity_key,
-        business_unit=fact.business_unit,
-        region=fact.region,
-        amount=Decimal(str(fact.amount)),
-        attributes=dict(fact.attributes),
-    )
-    return Incident.objects.get(pk=accept(one).incident.pk)
-
-
-def drive(incident):
-    """Carry an incident on until it rests."""
-    for _ in range(40):
-        Verification.objects.update(read_at=F("read_at") - timedelta(minutes=30))
-        hurry(incident)
-        loop.advance(incident.pk)
-        incident.refresh_from_db()
-        if incident.status not in MACHINE or incident.due_at is None:
-            return incident
-    raise AssertionError(f"{incident} is still {incident.status}: {incident.status_reason}")
 
 
 def stored(simulator, entity, key):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from connectors import credentials, transport
+from connectors import transport
 from connectors.kinds.slack import connector as slack_connector
 from connectors.kinds.teams import connector as teams_connector
 from connectors.models import Delivery
@@ -18,6 +18,7 @@ from incidents.models import ExceptionKind, Incident, Signal
 from incidents.states import Status
 from playbooks.models import Plan
 from tests.connectors.chat_world import NOW, activity, command, make_slack, make_teams, said, to_slack, to_teams
+from tests.playbooks import distributor
 from tests.playbooks.driving import drive
 
 pytestmark = pytest.mark.django_db
@@ -35,12 +36,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSimul
 def installed(db: None, simulator: RunningSimulator, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slack_connector, "db_now", lambda: NOW)
     monkeypatch.setattr(teams_connector, "db_now", lambda: NOW)
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_URL", simulator.url)
-    monkeypatch.setenv("GOLDSEAM_SIMULATOR_SECRET", "simulator")
-    monkeypatch.setenv("GOLDSEAM_HOOK_SECRET", "a-hook-secret-of-some-length")
-    monkeypatch.setenv("GOLDSEAM_DEMO_PASSWORD", "correct horse battery staple")
-    settings.OUTBOUND_ALLOW = [simulator.url.removeprefix("http://")]
-    credentials.forget_all()
+    distributor.lead_to(simulator.url, settings, monkeypatch)
     make_slack()
     make_teams()
     call_command("apply", pack=["demo", "o2c", "reports"], stdout=io.StringIO())

@@ -1,14 +1,14 @@
 """One plan at a time before each record, in the order in which they were begun."""
 
-import threading
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from audit.clock import db_now
 from playbooks import lanes
 from playbooks.models import Execution, LaneTicket, Plan
 from tests.playbooks.world import make_incident, make_playbook
+from tests.racing import together
 
 LANE = "fo:SalesOrderHeadersV2:demf/SO-1"
 
@@ -85,19 +85,8 @@ def test_a_second_holder_is_refused_by_the_database_itself():
 @pytest.mark.django_db(transaction=True)
 def test_of_many_workers_in_one_lane_exactly_one_is_inside():
     waiting = [make_execution(LANE) for _ in range(6)]
-    start, inside = threading.Barrier(6), []
 
-    def worker(execution: Execution) -> None:
-        start.wait()
-        if lanes.enter(execution, LANE):
-            inside.append(execution.pk)
-        connection.close()
+    inside = together(*(partial(lanes.enter, one, LANE) for one in waiting))
 
-    threads = [threading.Thread(target=worker, args=(execution,)) for execution in waiting]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert inside == [waiting[0].pk]
+    assert inside == [True] + [False] * 5
     assert LaneTicket.objects.filter(lane=LANE, holding=True).count() == 1

@@ -1,15 +1,12 @@
 """Two and three beats ring everything twice and thrice: each turn is taken once, whatever the database."""
 
-import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import current_app
 from django.apps import apps
-from django.db import connection
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError
 
@@ -22,23 +19,7 @@ from incidents.models import Incident
 from incidents.states import Status
 from playbooks import actions, schedules, tasks
 from tests.playbooks.world import make_incident
-
-
-def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
-    """Let ``count`` beats do the same thing in the same moment."""
-    start, came = threading.Barrier(count), []
-
-    def beat() -> None:
-        start.wait()
-        came.append(work())
-        connection.close()
-
-    threads = [threading.Thread(target=beat) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return came
+from tests.racing import together
 
 
 @pytest.fixture
@@ -55,7 +36,7 @@ def test_of_several_beats_one_takes_the_turn(beats, monkeypatch):
     noon = db_now()
     monkeypatch.setattr(slots, "db_now", lambda: noon)
 
-    taken = at_once(beats, lambda: slots.take_slot("a turn", 3600))
+    taken = together(*[lambda: slots.take_slot("a turn", 3600)] * beats)
 
     assert Counter(taken) == {True: 1, False: beats - 1}
     assert Slot.objects.filter(schedule="a turn").count() == 1
@@ -68,7 +49,7 @@ def test_each_turn_of_many_is_taken_exactly_once(beats, monkeypatch):
     for turn in range(5):
         moment = noon + timedelta(seconds=10 * turn)
         monkeypatch.setattr(slots, "db_now", lambda moment=moment: moment)
-        taken.update(at_once(beats, lambda: slots.take_slot("a turn", 10)))
+        taken.update(together(*[lambda: slots.take_slot("a turn", 10)] * beats))
 
     assert taken[True] == 5
     assert taken[False] == 5 * (beats - 1)

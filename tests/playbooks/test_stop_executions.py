@@ -1,11 +1,8 @@
 """Cancelled, undone by half, undone twice at once: it stops where it should, and nothing is taken back twice."""
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
@@ -18,6 +15,7 @@ from playbooks.states import StepState
 from tests.playbooks.cases import CHARGE_KEY, STEP, live_plan, make_freight, make_mend
 from tests.playbooks.driving import begin, drive, hurry, letters, states
 from tests.playbooks.world import CHARGED, CLOSE, COMMENT, CREDIT, PRICE, World, make_incident, make_plan
+from tests.racing import at_once
 
 CHOICE: dict[str, Any] = {
     "slots": {"amount": {"values": ["84.00", "90.00"], "default": "'84.00'"}},
@@ -44,27 +42,6 @@ def partly(world: World, operator) -> tuple[Incident, Execution]:
     assert incident.status == Status.NEEDS_OPERATOR
     execution.refresh_from_db()
     return incident, execution
-
-
-def at_once(*works: Callable[[], Any]) -> list[Any]:
-    """Do all of ``works`` at the same time and return what each came to."""
-    start = threading.Barrier(len(works))
-    came: list[Any] = [None] * len(works)
-
-    def worker(number: int, work: Callable[[], Any]) -> None:
-        start.wait()
-        try:
-            came[number] = work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
-            came[number] = error
-        connection.close()
-
-    threads = [threading.Thread(target=worker, args=pair) for pair in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return came
 
 
 @pytest.mark.django_db(transaction=True)

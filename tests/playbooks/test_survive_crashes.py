@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from connectors import gateway
+from incidents.models import Incident
 from incidents.states import Status
 from playbooks import engine, lanes, loop, verification
 from playbooks.states import StepState
@@ -60,6 +61,23 @@ POINTS: dict[str, tuple[Any, str, Callable[[], Callable[..., Any]], str]] = {
     "answered, not saved": (engine, "move_step", lambda: at_state(StepState.DONE, after=False), ""),
     "verified, not closed": (loop, "move_execution", lambda: dying(loop.move_execution, after=False), ""),
 }
+CHANGES = "^(POST|PATCH|PUT) (?!.*(oauth2|token))"  # requests that change something
+
+
+def die_at(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    incident: Incident,
+    point: str,
+    match: str = CHANGES,
+) -> None:
+    """Let the worker die at one point of the step that is next, or of the one whose request fits ``match``."""
+    module, name, replacement, fault = POINTS[point]
+    if fault:
+        world.fault(fault, match=match, count=1)
+    with monkeypatch.context() as dying_here:
+        dying_here.setattr(module, name, replacement())
+        die_and_come_back(incident)
 
 
 @pytest.mark.chaos
@@ -72,12 +90,7 @@ def test_a_death_at_any_point_leaves_one_effect(
         world.add_dataverse()
     incident = make_incident()
     execution = begin(make_plan(world, incident, write))
-    module, name, replacement, fault = POINTS[point]
-    if fault:
-        world.fault(fault, match="^(POST|PATCH|PUT) (?!.*(oauth2|token))", count=1)
-    with monkeypatch.context() as dying_here:
-        dying_here.setattr(module, name, replacement())
-        die_and_come_back(incident)
+    die_at(world, monkeypatch, incident, point)
 
     drive(incident)
 

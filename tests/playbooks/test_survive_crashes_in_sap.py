@@ -8,13 +8,25 @@ import pytest
 
 from incidents.states import Status
 from playbooks.states import StepState
-from tests.connectors.sap_world import BILL, COMPANY, ENTRY, JSON_GATEWAY, ORDER, YEAR, make_sap, plant_sap
+from tests.connectors.sap_world import (
+    BILL,
+    COMPANY,
+    ENTRY,
+    INVOICE,
+    JSON_GATEWAY,
+    ORDER,
+    YEAR,
+    make_sap,
+    plant_sap,
+)
 from tests.playbooks import world as worlds
-from tests.playbooks.driving import begin, die_and_come_back, drive, states
-from tests.playbooks.test_survive_crashes import POINTS
+from tests.playbooks.driving import begin, drive, states
+from tests.playbooks.test_survive_crashes import POINTS, die_at
 from tests.playbooks.world import World, make_incident, make_plan
 
 JOURNAL = {"company": COMPANY, "year": YEAR, "document": ENTRY}
+CANCELLED = {"invoice": INVOICE, "year": YEAR, "reason": "01", "posting_date": "2026-02-01"}
+ASKED = {**JSON_GATEWAY, "reversal_check": "BAPI_ACC_DOCUMENT_REV_CHECK"}
 IDOC = {
     "basic_type": "ORDERS05",
     "message_type": "ORDCHG",
@@ -26,6 +38,7 @@ WRITES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "field": ("order.set_delivery_block", {"order": ORDER, "block": ""}),
     "function import": ("billing.cancel", {"billing": BILL}),
     "function": ("journal.reverse", {**JOURNAL, "reason": "01", "posting_date": "2026-02-01"}),
+    "another cancel": ("supplier_invoice.cancel", CANCELLED),
     "message": ("payment_block.set", {**JOURNAL, "item": "1", "block": "A"}),
     "idoc": ("idoc.send", IDOC),
 }
@@ -38,16 +51,11 @@ def test_a_death_at_any_point_leaves_one_effect(
     world: World, monkeypatch: pytest.MonkeyPatch, point: str, write: tuple[str, Mapping[str, Any]]
 ) -> None:
     plant_sap(world)
-    world.connections["sap"] = make_sap(world.url, secret="simulator", config=JSON_GATEWAY)
+    world.connections["sap"] = make_sap(world.url, secret="simulator", config=ASKED)
     monkeypatch.setattr(worlds, "_cel", json.dumps)  # lists too: JSON is CEL
     incident = make_incident()
     execution = begin(make_plan(world, incident, ("sap", *write)))
-    module, name, replacement, fault = POINTS[point]
-    if fault:
-        world.fault(fault, match="^(POST|PATCH) (?!.*(BAPI_ACC|ROLLBACK))", count=1)
-    with monkeypatch.context() as dying_here:
-        dying_here.setattr(module, name, replacement())
-        die_and_come_back(incident)
+    die_at(world, monkeypatch, incident, point, match="^(POST|PATCH) (?!.*(BAPI_ACC|ROLLBACK))")
 
     drive(incident)
 

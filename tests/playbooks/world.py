@@ -53,7 +53,8 @@ PAIRED = (
     },
 )
 HELD = ("dv", "action.call", {"action": "hold", "id": "DV-ORDER", "parameters": {"Reason": "overdue"}})
-WRITES = {"patch": CHARGED, "action": CREDIT, "hold": RELEASE, "price": PRICE}
+REISSUE = ("fo", "invoice.reissue", {"company": "demf", "invoice": "INV-2", "customer": "DE-001", "reason": "wrong"})
+WRITES = {"patch": CHARGED, "action": CREDIT, "hold": RELEASE, "price": PRICE, "reissue": REISSUE}
 DV_WRITES = {"columns": MARKED, "own id": FILED, "pair": PAIRED, "declared": HELD}
 CRM_WRITES = {"marker": COMMENT, "stamped": CLOSE, "reopen": REOPEN, "upsert": OPEN}
 
@@ -83,6 +84,9 @@ class World:
         invoice = {"InvoiceNumber": "INV-1", "InvoiceCustomerAccountNumber": "DE-001", "CurrencyCode": "EUR"}
         rest = {"TotalInvoiceAmount": 1250.0, "RemainingAmount": 1250.0, "CreditedAmount": 0.0, "CreditNoteNumber": ""}
         self.plant("fo", "SalesInvoiceHeadersV2", **own, **invoice, **rest, SalesOrderNumber=ORDER)
+        # Credited in full, and nothing stands in its place yet.
+        credited = {"TotalInvoiceAmount": 700.0, "CreditedAmount": 700.0, "CreditNoteNumber": "CN-1"}
+        self.plant("fo", "SalesInvoiceHeadersV2", **own, **{**invoice, "InvoiceNumber": "INV-2"}, **credited)
         account = self.plant("sf", "Account", Name="Northgate Retail", AccountNumber="DE-001")
         self.ids["ACCOUNT"] = account["Id"]
         case = {"AccountId": account["Id"], "Subject": "Charged twice", "Order_Number__c": ORDER}

@@ -12,15 +12,13 @@ from connectors.base import (
     ConnectorError,
     Health,
     Inbound,
-    Read,
-    Record,
     Refused,
     Tell,
     Unauthorized,
-    Write,
     Written,
 )
 from connectors.credentials import Token
+from connectors.entra import EntraConnector
 from connectors.kinds.mail import composing, conversations, sending
 from connectors.kinds.mail.folder import Folder
 from connectors.kinds.mail.intake import Intake
@@ -28,13 +26,14 @@ from connectors.kinds.mail.judging import message_id
 from connectors.kinds.mail.settings import MailConfig, SignIn, address_domain, listed
 from connectors.mailwire import Smtp
 from connectors.messages import THREAD, Message
-from connectors.rest import RestConnector, before_writing
+from connectors.rest import before_writing
+from connectors.tellers import Teller
 from connectors.transport import Reply
 
 SEND = Tell("mail.send", Message, "Send a mail", addressed=True)
 
 
-class Mail(RestConnector):
+class Mail(Teller, EntraConnector):
     """A mailbox and a way to send: what people write becomes news, what happens is told to them."""
 
     slug = "mail"
@@ -82,14 +81,6 @@ class Mail(RestConnector):
     def complete(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Add what the mails before it named: an answer is about the same."""
         return {**payload, "mentions": conversations.named_before(self.name, payload)}
-
-    def read(self, operation: Read, arguments: Any) -> list[Record]:
-        """Refuse: mails come by polling."""
-        raise Refused(f"{self.label} holds no records.")
-
-    def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
-        """Refuse: there is no record to change."""
-        raise Refused(f"{self.label} holds no records.")
 
     def tell(self, operation: Tell, arguments: Message, *, key: str) -> Written:
         """Send a mail. What it says of who was refused stands in the result; ``thread`` is what answers refer to."""
@@ -233,25 +224,15 @@ class Mail(RestConnector):
             raise Blocked(f"{self.name} may write to none of the recipients. {said}.", code="address")
         return allowed, denied
 
-    def token_key(self) -> str:
-        """The token depends on the tenant, the app, the scope and the app's secret."""
-        config = self.settings
-        return credentials.key_of(
-            self.slug, config.authority, config.tenant, config.client_id, config.scope, self.secret("client_secret")
-        )
+    def scope(self) -> str:
+        """Return the scope of both protocols."""
+        return self.settings.scope
 
     def fetch_token(self) -> Token:
         """Sign in with client credentials."""
-        config = self.settings
-        if not (config.tenant and config.client_id):
+        if not (self.settings.tenant and self.settings.client_id):
             raise Blocked(f"{self.name} signs in by oauth: name its tenant and client id.", code="credentials")
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": config.client_id,
-            "client_secret": self.secret("client_secret"),
-            "scope": config.scope,
-        }
-        return self.token_of(self.ask_for_token(f"{config.authority}/{config.tenant}/oauth2/v2.0/token", form))
+        return super().fetch_token()
 
     def explain(self, reply: Reply) -> Explained:
         """Only the token server answers by HTTP; what it says of refusals is read where it is asked."""

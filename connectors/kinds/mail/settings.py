@@ -8,8 +8,10 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from connectors import addresses
 from connectors.base import Arguments
+from connectors.entra import AUTHORITY
 from connectors.mailwire import Security, Server
 from connectors.mentions import Patterns, patterns
+from connectors.roots import Root
 
 # What may stand in an envelope as it is: no quotes, no blanks, no brackets, nothing that ends a line.
 ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9.-]{1,253})")
@@ -47,18 +49,16 @@ class MailConfig(Arguments):
     smtp_port: int = Field(default=587, ge=1, le=65_535, title="SMTP port")
     smtp_security: Security = Field(default=Security.STARTTLS, title="SMTP security")
     sign_in: SignIn = Field(
-        default=SignIn.PASSWORD, title="Sign-in", description="Oauth for Exchange Online; none for an internal relay."
+        default=SignIn.PASSWORD, title="Sign-in", description="OAuth for Exchange Online; none for an internal relay."
     )
     user: _Line = Field(default="", title="User", description="Often the address of the mailbox.")
-    authority: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
-        default="https://login.microsoftonline.com", title="Sign-in address", description="For oauth."
-    )
+    authority: Root = Field(default=AUTHORITY, title="Sign-in address", description="For OAuth.")
     tenant: Annotated[str, StringConstraints(pattern=r"^[\w.-]*$")] = Field(
-        default="", title="Tenant", description="For oauth: the Microsoft Entra tenant's id or domain."
+        default="", title="Tenant", description="For OAuth: the Microsoft Entra tenant's id or domain."
     )
-    client_id: _Line = Field(default="", title="Client id", description="For oauth: the app registration.")
+    client_id: _Line = Field(default="", title="Client id", description="For OAuth: the app registration.")
     scope: _Line = Field(
-        default="https://outlook.office365.com/.default", title="Scope", description="For oauth: of both protocols."
+        default="https://outlook.office365.com/.default", title="Scope", description="For OAuth: of both protocols."
     )
     folder: _Line = Field(default="INBOX", min_length=1, title="Folder that is read")
     done_folder: _Line = Field(
@@ -101,11 +101,6 @@ class MailConfig(Arguments):
         if value and not addresses.spelled_plainly(value.lower()):
             raise ValueError("is not a host name or address in its plain spelling")
         return value.lower()
-
-    @field_validator("authority")
-    @classmethod
-    def _without_slash(cls, value: str) -> str:
-        return value.rstrip("/")
 
     @field_validator("address")
     @classmethod

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from audit.strictjson import BadJson, loads
 from connectors import chats, signatures
 from connectors.base import HookAnswer, Inbound, Refused, Unauthorized
+from connectors.batches import value_of
 from connectors.kinds.slack.settings import SlackConfig
 
 WINDOW_SECONDS = 300
@@ -202,10 +202,7 @@ def _form(body: bytes, headers: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    try:
-        told = loads(body)
-    except BadJson as bad:
-        raise Refused(str(bad), status=400, code="malformed") from None
+    told = value_of(body)
     if not isinstance(told, dict):
         raise Refused("This is nothing that Slack sends.", status=400, code="shape")
     return told

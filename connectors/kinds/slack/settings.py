@@ -3,11 +3,12 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints
 
 from connectors import mentions
 from connectors.base import Arguments
 from connectors.mentions import Patterns
+from connectors.roots import WithoutSlash
 
 
 class Way(StrEnum):
@@ -21,7 +22,7 @@ class SlackConfig(Arguments):
     """Which workspace, which channels, and how messages are posted."""
 
     way: Way = Field(default=Way.WEB_API, title="Post by")
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$", max_length=200)] = Field(
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$", max_length=200), WithoutSlash] = Field(
         default="https://slack.com/api", title="Web API address"
     )
     channel: Annotated[str, StringConstraints(pattern=r"^([A-Z0-9]{2,30})?$")] = Field(
@@ -43,9 +44,3 @@ class SlackConfig(Arguments):
         default=True, title="Send a message id",
         description="The same for every try (client_msg_id). That Slack drops a repeat by it is not documented.",
     )  # fmt: skip
-
-    @field_validator("base_url")
-    @classmethod
-    def without_slash(cls, value: str) -> str:
-        """Cut the trailing slash: paths are appended."""
-        return value.rstrip("/")

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from audit.strictjson import BadJson, loads
 from connectors import chats, signatures
 from connectors.base import Blocked, HookAnswer, Inbound, Refused, Unauthorized
+from connectors.batches import value_of
 from connectors.kinds.teams import cards
 from connectors.kinds.teams.settings import TeamsConfig
 
@@ -104,10 +104,7 @@ def _place(channel: str, message: str) -> str:
 
 
 def _activity(body: bytes) -> dict[str, Any]:
-    try:
-        told = loads(body)
-    except BadJson as bad:
-        raise Refused(str(bad), status=400, code="malformed") from None
+    told = value_of(body)
     if not isinstance(told, dict) or not isinstance(told.get("id"), str) or not _ID.match(told["id"]):
         raise Refused("This is no activity of Teams: it has no id.", status=400, code="shape")
     if told.get("type") != "message":

@@ -1,4 +1,4 @@
-"""Text out of mails: decoded, without what deceives the eye, HTML as the text that it shows. Linear in its input."""
+"""Text that people wrote elsewhere: decoded, without what deceives the eye, HTML as what it shows; in linear time."""
 
 import codecs
 import html
