@@ -23,8 +23,8 @@ from audit.clock import db_now
 from audit.models import Head, Slot
 from audit.tokens import TokenAuthentication
 from config.api.problems import respond
-from connectors import budgets
-from connectors.door_models import Notice
+from connectors.door import budgets
+from connectors.door.models import Notice
 from connectors.models import Call, Connection, Delivery, EmergencyStop
 from incidents.judgements import Pace
 from incidents.models import Incident, SlaClock

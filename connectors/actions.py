@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, Refusal
-from connectors import credential_uses, gateway, governing, registry, texts, vault
+from connectors import gateway, registry, texts, vault
 from connectors.base import Connector, Health, Operation, Tell, Write
+from connectors.door import credential_uses, governing
+from connectors.inbound.webhooks import hook_digest
 from connectors.models import Connection, EmergencyStop
-from connectors.webhooks import hook_digest
 
 SHORTEST_HOOK_SECRET = 16
 # What a person or a file may set, beside the secrets.

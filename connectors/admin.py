@@ -13,23 +13,18 @@ from django.views.decorators.http import require_POST
 
 from audit.admin import AuditedAdmin, ReadOnlyAdmin
 from audit.errors import Refusal
-from connectors import (
-    actions,
-    budgets,
-    door_admin,  # noqa: F401 - shows its pages
-    gateway,
-    health,
-    inbound_admin,
-    registry,
-)
+from connectors import actions, gateway, registry
 from connectors.base import Connector, ConnectorError, Health
-from connectors.declaring import Declares
-from connectors.discovering import Discovers
-from connectors.door_models import Budget
-from connectors.forms import fieldsets_for, form_for
+from connectors.door import admin as door_admin  # noqa: F401 - shows its pages
+from connectors.door import budgets, health
+from connectors.door.models import Budget
+from connectors.forms.connection import fieldsets_for, form_for
+from connectors.forms.trying import TryingPages
+from connectors.inbound import admin as inbound_admin
+from connectors.kit.declaring import Declares
+from connectors.kit.discovering import Discovers
 from connectors.models import Call, Connection, EmergencyStop
-from connectors.rights_admin import RightsPages
-from connectors.trying_admin import TryingPages
+from connectors.rights.admin import RightsPages
 
 
 @admin.register(Connection)

@@ -11,6 +11,6 @@ class ConnectorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Keep secrets in addresses out of the logs."""
-        from connectors import logpaths
+        from connectors.wire import logpaths
 
         logpaths.install()

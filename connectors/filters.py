@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from connectors import health
+from connectors.door import health
 from connectors.models import Call, Connection
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 from pydantic import ValidationError
 
-from connectors import calls, classes, door, queries, registry
+from connectors import registry
 from connectors.base import (
     Arguments,
     Blocked,
@@ -29,12 +29,15 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.comparison import same
-from connectors.discovering import Discovers
+from connectors.door import calls, classes
+from connectors.door import rules as door
+from connectors.door.purposes import Purpose
 from connectors.freely import FreeQuery
+from connectors.kit import queries
+from connectors.kit.comparison import same
+from connectors.kit.discovering import Discovers
 from connectors.models import Call, Connection
-from connectors.payloads import storable_text
-from connectors.purposes import Purpose
+from connectors.wire.payloads import storable_text
 
 Result = TypeVar("Result")
 

@@ -11,10 +11,11 @@ from pydantic import Field, field_validator
 
 from audit.errors import Invalid
 from audit.manifests import Difference, Document, DocumentType, differences
-from connectors import actions, budgeting, governing, registry, texts, vault
+from connectors import actions, registry, texts, vault
 from connectors.base import Connector, Operation
+from connectors.door import budgeting, governing
+from connectors.inbound.webhooks import hook_digest
 from connectors.models import Connection
-from connectors.webhooks import hook_digest
 
 REASON = "applied from a file"
 _VARIABLE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(.*)", re.DOTALL)

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.db import models
 from simple_history.models import HistoricalRecords
 
-from connectors.door_models import Budget, Gate, Governed, Notice, Spent  # noqa: F401 - makes them tables of this app
-from connectors.rights_models import CredentialUse, OperationUse, UseMark  # noqa: F401 - makes them tables of this app
+from connectors.door.models import Budget, Gate, Governed, Notice, Spent  # noqa: F401 - makes them tables of this app
+from connectors.door.uses import CredentialUse, OperationUse, UseMark  # noqa: F401 - makes them tables of this app
 
 
 class Connection(Governed):

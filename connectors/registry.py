@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from connectors import vault
 from connectors.base import Blocked, Connector, ConnectorError, Operation, Trace
-from connectors.changed import Changed
+from connectors.kit.changed import Changed
+from connectors.kit.needs import Told
+from connectors.kit.pages import Page, Pages, page
 from connectors.models import Connection
-from connectors.needs import Told
-from connectors.pages import Page, Pages, page
-from connectors.tickets import Tickets
+from connectors.talk.tickets import Tickets
 from connectors.transport import Http
 
 _KINDS = (

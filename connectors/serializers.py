@@ -9,7 +9,7 @@ from rest_framework import serializers
 from audit.asking import StrictBody
 from connectors import registry
 from connectors.base import Connector, Operation, Tell, Write
-from connectors.door_models import DataClass, Label
+from connectors.door.models import DataClass, Label
 from connectors.models import Call, Connection, EmergencyStop
 
 SET, NOT_SET = "set", "not set"

@@ -6,8 +6,10 @@ from celery import shared_task
 from django.conf import settings
 
 from audit.slots import take_slot
-from connectors import bookmarks, counting, polling, texts
+from connectors import texts
+from connectors.inbound import bookmarks, polling
 from connectors.models import Connection
+from connectors.rights import counting
 
 logger = logging.getLogger(__name__)
 FORGET_SECONDS = 3600

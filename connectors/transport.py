@@ -21,9 +21,9 @@ import httpcore
 import httpx
 from django.conf import settings
 
-from connectors import addresses, lines
 from connectors.base import Blocked, Trace, Unanswered, Unreachable
-from connectors.payloads import BadPayload, loads_answer
+from connectors.wire import addresses, lines
+from connectors.wire.payloads import BadPayload, loads_answer
 
 # At INFO both write every address they call, with keys of business records in it.
 for _name in ("httpx", "httpcore"):

@@ -2,8 +2,11 @@
 
 from django.urls import URLPattern, path
 
-from connectors import connections_api, rights_api, rights_views, views
-from connectors.api import api_urls
+from connectors import api as connections_api
+from connectors import views
+from connectors.inbound.api import api_urls
+from connectors.rights import api as rights_api
+from connectors.rights import views as rights_views
 
 api_urlpatterns: list[URLPattern] = [*api_urls, *connections_api.api_urls, *rights_api.api_urls]
 urlpatterns: list[URLPattern] = [

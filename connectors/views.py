@@ -18,9 +18,12 @@ from audit.access import has_role
 from audit.clock import db_now
 from audit.errors import NotAllowed
 from audit.pages import answers_refusals, cleaned, page_of, person
-from connectors import actions, budgets, health, modelhosts, rights
-from connectors.door_models import Notice
+from connectors import actions
+from connectors.door import budgets, health
+from connectors.door.models import Notice
 from connectors.models import Call, Connection, EmergencyStop
+from connectors.rights import report as rights
+from connectors.wire import modelhosts
 
 READERS = ("operator", "compliance", "automation_admin", "auditor")
 SWITCHERS = ("operator", "automation_admin")

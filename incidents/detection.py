@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from audit.clock import db_now
 from audit.errors import Invalid, Refusal
-from connectors import gateway, registry, retry
+from connectors import gateway, registry
 from connectors.base import Blocked, ConnectorError
+from connectors.door import retry
 from connectors.models import Delivery
-from connectors.tickets import Said, Ticket, is_ours
+from connectors.talk.tickets import Said, Ticket, is_ours
 from incidents import direct, threads, tickets
 from incidents.evidence import ask, plain
 from incidents.expressions import ExpressionFailed, compile_expression, number

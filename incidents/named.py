@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from django.urls import reverse
 
-from connectors import naming
-from connectors.naming import Named
+from connectors.rights import naming
+from connectors.rights.naming import Named
 from incidents.kinds import definition_of
 from incidents.models import ExceptionKind
 

@@ -18,8 +18,8 @@ from audit.clock import db_now
 from audit.errors import IllegalMove, LostRace
 from audit.proofs import canonical
 from connectors import registry
-from connectors import tickets as kinds
 from connectors.models import Connection, Delivery
+from connectors.talk import tickets as kinds
 from incidents import threads
 from incidents.expressions import ExpressionFailed, compile_expression
 from incidents.intake import Accepted

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from connectors import naming
-from connectors.naming import Named
+from connectors.rights import naming
+from connectors.rights.naming import Named
 from insights.detectors.models import DetectorVersion
 
 

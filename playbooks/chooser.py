@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.proofs import digest
-from connectors import gateway, modelhosts
+from connectors import gateway
 from connectors.base import Blocked, ConnectorError
 from connectors.models import Connection
+from connectors.wire import modelhosts
 from incidents import expressions
 from incidents.kinds import definition_of
 from incidents.models import Incident, RootCause

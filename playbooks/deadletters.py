@@ -8,7 +8,7 @@ from django.db import transaction
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, LostRace
-from connectors.confidential import shown
+from connectors.kit.confidential import shown
 from playbooks.models import DeadLetter, StepRun
 
 State = DeadLetter.State

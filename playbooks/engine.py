@@ -20,8 +20,9 @@ from django.db.models import F, Max
 from django.db.models.functions import Now
 
 from audit.clock import db_now
-from connectors import gateway, registry, retry
+from connectors import gateway, registry
 from connectors.base import Blocked, ConnectorError, Unanswered, VersionConflict, Write, Written
+from connectors.door import retry
 from connectors.models import Connection
 from incidents.leases import Lease
 from playbooks import authority, deadletters, lanes, seals, stumbles, verification

@@ -11,7 +11,7 @@ from audit.actions import record
 from audit.clock import db_now
 from connectors import gateway, registry
 from connectors.base import Reversible, Write
-from connectors.purposes import Purpose
+from connectors.door.purposes import Purpose
 from playbooks import authority, lanes, plans, scopes, seals, verification
 from playbooks.effects import effect_key, with_key
 from playbooks.models import DeadLetter, Execution, Plan, StepRun

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from connectors import classes
+from connectors.door import classes
 from connectors.models import Connection
 from incidents.expressions import MACROS, compile_expression
 from incidents.kinds import KindDefinition

@@ -19,8 +19,8 @@ from approvals import actions as approvals
 from approvals.models import ApprovalRequest
 from audit.clock import db_now
 from audit.errors import LostRace
-from connectors import retry
 from connectors.base import ConnectorError
+from connectors.door import retry
 from incidents import evidence, leases, rootcause, triage
 from incidents.actions import move
 from incidents.leases import Lease, LeaseLost

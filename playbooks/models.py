@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
-from connectors.confidential import shown
+from connectors.kit.confidential import shown
 from incidents.models import Incident
 from playbooks.holdout_models import HoldOut, HoldOutDraw  # noqa: F401 - makes them tables of this app
 from playbooks.pack_models import Pack  # noqa: F401 - makes it a table of this app

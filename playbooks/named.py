@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from django.urls import reverse
 
-from connectors import naming
 from connectors.models import Connection
-from connectors.naming import Named
+from connectors.rights import naming
+from connectors.rights.naming import Named
 from playbooks.models import PlaybookVersion, StepRun
 from playbooks.states import LIVE_EXECUTION
 from playbooks.telling.models import Subscription

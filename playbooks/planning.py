@@ -18,8 +18,9 @@ from django.db.models import Max
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import LostRace, Refusal
-from connectors import confidential, gateway, registry
+from connectors import gateway, registry
 from connectors.base import Change, Record, Reversible, Risk, Write
+from connectors.kit import confidential
 from connectors.models import Connection
 from incidents import expressions
 from incidents.evidence import facts

@@ -12,7 +12,7 @@ from typing import Any
 from audit.clock import db_now
 from connectors import registry
 from connectors.base import Read
-from connectors.comparison import same
+from connectors.kit.comparison import same
 from connectors.models import Connection
 from incidents.expressions import BadExpression, ExpressionFailed, compile_expression, number
 from playbooks.models import Guardrail, Plan, PolicyVersion, Step

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from connectors.confidential import shown
+from connectors.kit.confidential import shown
 from playbooks.holdout_models import HoldOut, HoldOutDraw
 from playbooks.models import (
     Attempt,

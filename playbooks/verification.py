@@ -7,9 +7,9 @@ from typing import Any
 from audit.clock import db_now
 from connectors import gateway
 from connectors.base import Blocked, Record
-from connectors.comparison import same
+from connectors.door.purposes import Purpose
+from connectors.kit.comparison import same
 from connectors.models import Connection
-from connectors.purposes import Purpose
 from playbooks import scopes
 from playbooks.models import Execution, StepRun, Verification
 

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.base import Reversible
-from connectors.confidential import shown
+from connectors.kit.confidential import shown
 from incidents.known import system_labels
 from playbooks.effects import EFFECT_KEY
 from playbooks.models import Plan

@@ -13,10 +13,10 @@ from django.conf import settings
 from approvals.models import ApprovalRequest
 from audit.models import Entry
 from audit.serializers import body_of
-from connectors import classes
-from connectors.door_models import DataClass
+from connectors.door import classes
+from connectors.door.models import DataClass
 from connectors.models import Connection
-from connectors.payloads import storable_text
+from connectors.wire.payloads import storable_text
 from incidents.models import Comment, Incident, SlaClock
 from incidents.states import CLOSED, Severity, Status
 from playbooks.telling.audience import request_of

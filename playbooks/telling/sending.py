@@ -17,10 +17,11 @@ from django.db.models.functions import Now
 
 from audit.clock import db_now
 from audit.errors import LostRace
-from connectors import gateway, retry
+from connectors import gateway
 from connectors.base import Blocked, ConnectorError, Refused, Unauthorized
-from connectors.messages import THREAD
-from connectors.payloads import storable_text
+from connectors.door import retry
+from connectors.talk.messages import THREAD
+from connectors.wire.payloads import storable_text
 from incidents import tickets
 from incidents.states import Status
 from playbooks.telling import actions, audience, content

@@ -25,7 +25,7 @@ def overhead(port: int, calls: int) -> dict[str, object]:
     """Time single reads in turn, in milliseconds: bare, through the door, and with budget, rate and breaker."""
     import httpx
 
-    from connectors.door_models import Budget, Gate
+    from connectors.door.models import Budget, Gate
 
     bare = httpx.Client(trust_env=False)
     headers = {"Authorization": "Bearer token-of-the-target", "Accept": "application/json"}
@@ -91,7 +91,7 @@ def poll(port: int, rows: int) -> dict[str, object]:
     """Poll until every changed record is kept. Seconds, and how far the memory rose above what it was, in MB."""
     from django.db.models import Sum
 
-    from connectors import polling
+    from connectors.inbound import polling
     from connectors.models import Call, Connection, Delivery
 
     connection = _environment("news", port)

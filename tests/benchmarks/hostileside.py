@@ -23,8 +23,8 @@ def families() -> dict[str, list[Case]]:
     from connectors.kinds.mail import reading
     from connectors.kinds.mail.settings import MailConfig
     from connectors.kinds.openapi.reading import read
-    from connectors.mentions import mentioned
-    from connectors.payloads import loads_answer
+    from connectors.talk.mentions import mentioned
+    from connectors.wire.payloads import loads_answer
     from tests.connectors import hostile
     from tests.connectors.mail_world import NUMBERS, OURS
 

@@ -7,9 +7,11 @@ import httpx
 import httpx2
 import pytest
 
-from connectors import credentials, modelwire, transport
+from connectors import transport
+from connectors.kit import credentials
 from connectors.models import Connection
 from connectors.simulator import server
+from connectors.wire import model as modelwire
 from tests import loopback
 from tests.connectors.business import DATAVERSE
 from tests.connectors.factories import Played, make_crm, make_dv, make_fo
@@ -41,7 +43,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     played = Model()
     monkeypatch.setattr(modelwire, "wire", lambda: httpx2.MockTransport(played))
     # The names of these tests lead nowhere; which addresses are open is tested where the transport is.
-    monkeypatch.setattr("connectors.addresses.checked_url", lambda url: None)
+    monkeypatch.setattr("connectors.wire.addresses.checked_url", lambda url: None)
     return played
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from connectors import naming
 from connectors.models import Call, Connection
-from connectors.naming import Named
+from connectors.rights import naming
+from connectors.rights.naming import Named
 
 NOW = datetime(2026, 3, 10, 14, 30, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=400)

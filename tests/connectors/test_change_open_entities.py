@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from connectors import gateway
 from connectors.base import Blocked, NotFound, Refused, Unanswered, VersionConflict
 from connectors.kinds.dynamics_fo.connector import DynamicsFOConfig
+from connectors.kit.openlists import opened_of
 from connectors.models import Connection
-from connectors.openlists import opened_of
 from tests.connectors.business import ORDER, PENDING, plant_order, plant_payable
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import make_fo

@@ -8,8 +8,10 @@ import httpx
 import httpx2
 import pytest
 
-from connectors import addresses, modelwire, transport
+from connectors import transport
 from connectors.base import Blocked, Unreachable
+from connectors.wire import addresses
+from connectors.wire import model as modelwire
 
 PUBLIC, INSIDE = "93.184.216.34", "10.0.0.5"
 

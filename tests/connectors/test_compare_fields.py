@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.comparison import same
+from connectors.kit.comparison import same
 
 
 @pytest.mark.parametrize(

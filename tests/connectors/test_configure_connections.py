@@ -12,9 +12,9 @@ from django.urls import reverse
 from audit.errors import Invalid
 from audit.models import Entry
 from connectors import actions, vault
+from connectors.inbound.webhooks import hook_digest
 from connectors.manifests import ConnectionDocument, apply_connection, plan_connection
 from connectors.models import Call, Connection, Delivery, EmergencyStop
-from connectors.webhooks import hook_digest
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import HOOK_SECRET, ROOT, SECRET, TENANT, Played, make_crm, make_fo
 

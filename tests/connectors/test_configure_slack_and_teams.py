@@ -13,11 +13,12 @@ from django.urls import reverse
 from pydantic import ValidationError
 
 from audit.models import Entry
-from connectors import registry, secretaddress
+from connectors import registry
 from connectors.base import Blocked
 from connectors.kinds.slack.settings import SlackConfig
 from connectors.kinds.teams.settings import TeamsConfig
 from connectors.models import Connection
+from connectors.wire import secretaddress
 from tests.connectors.chat_world import make_slack, make_teams
 
 pytestmark = pytest.mark.django_db

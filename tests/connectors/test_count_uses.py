@@ -9,9 +9,11 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from audit.clock import db_now
-from connectors import counting, rights, tasks
+from connectors import tasks
+from connectors.door.uses import OperationUse, UseMark
 from connectors.models import Call, Connection
-from connectors.rights_models import OperationUse, UseMark
+from connectors.rights import counting
+from connectors.rights import report as rights
 from tests.connectors.factories import make_fo
 from tests.connectors.rights_world import NOW, aged, called, named  # noqa: F401 - a fixture
 

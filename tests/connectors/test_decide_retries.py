@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from connectors import retry
-from connectors.answers import Explained, failure, raise_for, retry_after
 from connectors.base import (
     Blocked,
     ConnectorError,
@@ -20,6 +18,8 @@ from connectors.base import (
     Unreachable,
     VersionConflict,
 )
+from connectors.door import retry
+from connectors.kit.answers import Explained, failure, raise_for, retry_after
 from connectors.transport import Reply
 
 KEY = "a" * 40

@@ -10,8 +10,8 @@ import pytest
 from connectors import registry
 from connectors.base import Reversible, Write
 from connectors.kinds.openapi import example
+from connectors.kit.needs import Told
 from connectors.models import Connection
-from connectors.needs import Told
 from tests.connectors.factories import make_fo, make_model
 from tests.connectors.openapi_world import document, make_api, operation
 from tests.contracts.test_connector_kinds import KINDS, example_config

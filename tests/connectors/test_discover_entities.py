@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from connectors import actions, discovering, gateway
+from connectors import actions, gateway
 from connectors.base import Blocked, Unanswered
+from connectors.kit import discovering
 from connectors.models import Call, Connection
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import Played, make_fo, make_model

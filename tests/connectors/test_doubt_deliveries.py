@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from connectors import actions, webhooks
+from connectors import actions
 from connectors.base import Connector, Sample
+from connectors.inbound import webhooks
 from connectors.models import Connection, Delivery
 from tests.contracts.test_connector_kinds import KINDS, connection_of
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors import mentions
 from connectors.base import Arguments
-from connectors.mentions import Mention, Patterns, mentioned
+from connectors.talk import mentions
+from connectors.talk.mentions import Mention, Patterns, mentioned
 from tests.connectors.hostile import PATTERNS, SHAPES, TEXTS
 
 

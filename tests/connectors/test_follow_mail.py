@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from approvals.models import ApprovalRequest, Decision
-from connectors import gateway, polling
+from connectors import gateway
+from connectors.inbound import polling
 from connectors.models import Call, Connection, Delivery
 from incidents import detection
 from incidents.models import Comment, ExceptionKind, Incident, Signal

@@ -7,7 +7,8 @@ import httpx
 import pytest
 from django.utils import timezone
 
-from connectors import bookmarks, gateway, polling, tasks
+from connectors import gateway, tasks
+from connectors.inbound import bookmarks, polling
 from connectors.models import Call, Connection, Delivery
 from incidents.detection import process
 from incidents.models import Incident, Signal

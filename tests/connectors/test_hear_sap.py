@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors import gateway, polling, registry, webhooks
+from connectors import gateway, registry
 from connectors.base import Blocked, Refused, Unanswered
+from connectors.inbound import polling, webhooks
 from connectors.models import Connection, Delivery
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import Played

@@ -12,9 +12,13 @@ from celery.app.task import Task
 from django.contrib.auth.models import User
 from django.test import Client
 
-from connectors import actions, credentials, gateway, logpaths, modelwire, polling, registry, transport
+from connectors import actions, gateway, registry, transport
 from connectors.base import Connector, ConnectorError, Read, Sample
+from connectors.inbound import polling
+from connectors.kit import credentials
 from connectors.models import Call, Connection, Delivery
+from connectors.wire import logpaths
+from connectors.wire import model as modelwire
 from tests.connectors.canaries import ANSWERS, Echo, addresses, dump, planted
 from tests.contracts.test_connector_kinds import KINDS, example_config
 from tests.contracts.test_connector_nonsense import example_of
@@ -54,7 +58,7 @@ def seen(db: None, monkeypatch: pytest.MonkeyPatch, settings: Any, caplog: pytes
     echo = Echo(TOKEN)
     monkeypatch.setattr(transport, "wire", lambda: echo.of(httpx))
     monkeypatch.setattr(modelwire, "wire", lambda: echo.of(httpx2))
-    monkeypatch.setattr("connectors.addresses.checked_url", lambda url: None)
+    monkeypatch.setattr("connectors.wire.addresses.checked_url", lambda url: None)
     found = Seen(echo)
 
     def ring(self: Task, args: Any = None, kwargs: Any = None, **options: Any) -> None:

@@ -11,12 +11,13 @@ from django.urls import reverse
 from audit.clock import db_now
 from audit.errors import Invalid
 from audit.models import Entry
-from connectors import actions, door, gateway
+from connectors import actions, gateway
 from connectors.base import Blocked
-from connectors.door_models import Budget, Gate, Notice, Spent
+from connectors.door import rules as door
+from connectors.door.models import Budget, Gate, Notice, Spent
+from connectors.door.purposes import Purpose
 from connectors.manifests import DOCUMENTS
 from connectors.models import Call, Connection
-from connectors.purposes import Purpose
 from tests.connectors.at_door import (
     KEY,
     WRITTEN,

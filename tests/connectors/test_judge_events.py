@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from connectors import webhooks
 from connectors.base import Inbound, Refused
+from connectors.inbound import webhooks
 from connectors.kinds.dynamics_fo import events
 from connectors.models import Connection, Delivery
 from tests.connectors.factories import HOOK_SECRET, make_fo

@@ -13,13 +13,15 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.errors import Invalid
 from audit.models import Entry
-from connectors import budgeting, budgets, door, gateway, registry, standing
+from connectors import gateway, registry
 from connectors.base import Blocked, Unanswered
-from connectors.door_models import Budget, Gate, Notice, Spent
+from connectors.door import budgeting, budgets, standing
+from connectors.door import rules as door
+from connectors.door.models import Budget, Gate, Notice, Spent
+from connectors.door.purposes import Purpose
 from connectors.kinds.openai.connector import OpenAIModel
 from connectors.manifests import DOCUMENTS
 from connectors.models import Call, Connection
-from connectors.purposes import Purpose
 from tests.connectors.at_door import side_by_side
 from tests.connectors.factories import Played, make_crm, make_fo, make_model
 from tests.connectors.modelled import Model
@@ -49,8 +51,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Sets the time that budgets go by."""
 
     def set_to(moment: datetime) -> None:
-        monkeypatch.setattr("connectors.standing.clock", lambda _: moment)
-        monkeypatch.setattr("connectors.budgets.db_now", lambda: moment)
+        monkeypatch.setattr("connectors.door.standing.clock", lambda _: moment)
+        monkeypatch.setattr("connectors.door.budgets.db_now", lambda: moment)
 
     set_to(NOON)
     return set_to

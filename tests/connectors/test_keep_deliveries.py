@@ -10,7 +10,7 @@ from django.test import Client
 
 from audit.errors import Invalid
 from audit.models import Entry
-from connectors import replays
+from connectors.inbound import replays
 from connectors.kinds.dynamics_fo import events as fo_events
 from connectors.kinds.salesforce import outbound
 from connectors.kinds.sap import idocs

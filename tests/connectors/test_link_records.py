@@ -2,8 +2,8 @@
 
 import pytest
 
+from connectors.kit.pages import ANY, Page, Pages, page
 from connectors.models import Connection
-from connectors.pages import ANY, Page, Pages, page
 from connectors.registry import page_of, record_named
 
 FO = {"environment_url": "https://contoso.operations.dynamics.test"}

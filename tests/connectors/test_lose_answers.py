@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from audit.clock import db_now
-from connectors import gateway, retry, transport
+from connectors import gateway, transport
 from connectors.base import (
     ConnectorError,
     Locked,
@@ -24,6 +24,7 @@ from connectors.base import (
     Unreachable,
     VersionConflict,
 )
+from connectors.door import retry
 from connectors.models import Connection
 from tests.connectors.at_door import side_by_side
 from tests.connectors.business import CUSTOMER, INVOICE, ORDER, plant_case, plant_crm, plant_invoice, plant_order

@@ -10,8 +10,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from connectors import credentials, gateway
+from connectors import gateway
 from connectors.base import VersionConflict
+from connectors.kit import credentials
 from connectors.models import Call, Connection
 from incidents.states import Status
 from playbooks import actions as mending

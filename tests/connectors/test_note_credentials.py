@@ -9,10 +9,12 @@ from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
 from audit.clock import db_now
-from connectors import actions, credential_uses, gateway, webhooks
+from connectors import actions, gateway
 from connectors.base import ConnectorError
+from connectors.door import credential_uses
+from connectors.door.uses import CredentialUse
+from connectors.inbound import webhooks
 from connectors.models import Connection
-from connectors.rights_models import CredentialUse
 from tests.connectors.at_door import open_fo, read
 from tests.connectors.factories import HOOK_SECRET, make_fo
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from django.test import Client
 
-from connectors import actions, gateway, registry, signatures
+from connectors import actions, gateway, registry
 from connectors.base import (
     Arguments,
     Blocked,
@@ -25,8 +25,9 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.messages import Message, as_event
 from connectors.models import Call, Connection, Delivery, EmergencyStop
+from connectors.talk.messages import Message, as_event
+from connectors.wire import signatures
 
 pytestmark = pytest.mark.django_db
 KEY = b"the key that signs"

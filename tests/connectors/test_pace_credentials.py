@@ -8,9 +8,10 @@ import pytest
 
 from audit.clock import db_now
 from audit.models import Entry
-from connectors import actions, breaker, pacing
+from connectors import actions
 from connectors.base import Blocked, RateLimited, Refused, Unanswered
-from connectors.door_models import Gate
+from connectors.door import breaker, pacing
+from connectors.door.models import Gate
 from connectors.models import Connection
 from tests.connectors.at_door import (
     ORDER,

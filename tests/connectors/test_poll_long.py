@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors import polling
+from connectors.inbound import polling
 from connectors.models import Connection, Delivery
 from tests.connectors.business import plant_case
 from tests.connectors.conftest import Simulated

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from connectors import gateway, polling
+from connectors import gateway
 from connectors.base import Unanswered
+from connectors.inbound import polling
 from connectors.models import Connection, Delivery
 from tests.connectors.mail_world import World
 

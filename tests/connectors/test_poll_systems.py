@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors import polling, tasks
+from connectors import tasks
+from connectors.inbound import polling
 from connectors.models import Call, Connection, Delivery
 from tests.connectors.business import ORDER, plant_case
 from tests.connectors.conftest import Simulated

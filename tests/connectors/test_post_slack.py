@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from connectors import gateway
 from connectors.base import Blocked, ConnectorError, RateLimited, Refused, Unanswered, Unauthorized
 from connectors.kinds.slack import posting
-from connectors.messages import THREAD, Message
 from connectors.models import Call, Connection
+from connectors.talk.messages import THREAD, Message
 from tests.connectors.chat_world import make_slack, message
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import Played
@@ -266,7 +266,7 @@ def test_an_address_that_leads_elsewhere_is_never_called_and_never_shown(played:
 
 
 def test_a_webhook_is_tried_no_further_than_its_host(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.addresses.checked_url", lambda url: None)
+    monkeypatch.setattr("connectors.wire.addresses.checked_url", lambda url: None)
     health = gateway.check(secret_webhook(), actor="test")
 
     assert health.ok

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from connectors import actions, gateway
 from connectors.base import Blocked, ConnectorError, RateLimited, Refused, Unanswered, Unauthorized
 from connectors.kinds.teams import cards
-from connectors.messages import Message
 from connectors.models import Call, Connection
+from connectors.talk.messages import Message
 from tests.connectors.chat_world import make_teams, message
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import Played
@@ -223,7 +223,7 @@ def test_plain_http_is_not_used_where_nobody_allowed_it(played: Played, monkeypa
 
 
 def test_a_connection_test_looks_the_host_up_and_posts_nothing(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.addresses.checked_url", lambda url: None)
+    monkeypatch.setattr("connectors.wire.addresses.checked_url", lambda url: None)
     health = gateway.check(secret_workflow(), actor="test")
 
     assert (health.ok, health.tried) == (True, (f"the address of {HOST}",))

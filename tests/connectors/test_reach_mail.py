@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
-from connectors import gateway, mailwire
+from connectors import gateway
 from connectors.base import Blocked, Unauthorized, Unreachable
 from connectors.kinds.mail.settings import MailConfig
 from connectors.models import Call
+from connectors.wire import mail as mailwire
 from tests.connectors.factories import Played
 from tests.connectors.mail_world import World, mail_world, message
 

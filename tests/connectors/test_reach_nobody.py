@@ -14,9 +14,12 @@ import httpx2
 import pytest
 
 from audit.errors import Invalid
-from connectors import actions, credentials, gateway, modelwire, polling, registry, transport
+from connectors import actions, gateway, registry, transport
 from connectors.base import Connector, ConnectorError, Read
+from connectors.inbound import polling
+from connectors.kit import credentials
 from connectors.models import Call, Connection
+from connectors.wire import model as modelwire
 from tests.connectors.witness import PUBLIC, Witness, watching
 from tests.contracts.test_connector_kinds import EACH_KIND, KINDS, connection_of, example_config
 from tests.contracts.test_connector_nonsense import example_of

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors import addresses, transport
+from connectors import transport
 from connectors.base import Blocked, Unanswered, Unreachable
 from connectors.transport import Http, NotJson
+from connectors.wire import addresses
 from tests.connectors.factories import Played
 
 URL = "https://contoso.operations.dynamics.test/data"

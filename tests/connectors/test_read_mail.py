@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors import plaintext
 from connectors.kinds.mail import reading
 from connectors.kinds.mail.connector import Mail
 from connectors.kinds.mail.settings import MailConfig
+from connectors.wire import plaintext
 from tests.connectors.hostile import MAILS
 from tests.connectors.mail_world import NUMBERS, OURS, letter
 

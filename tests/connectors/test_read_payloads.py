@@ -5,8 +5,8 @@ import tracemalloc
 
 import pytest
 
-from connectors.payloads import LIMITS, BadPayload, loads_answer
 from connectors.transport import NotJson, Reply
+from connectors.wire.payloads import LIMITS, BadPayload, loads_answer
 from tests.connectors.hostile import ANSWERS
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from audit.clock import db_now
-from connectors import actions, gateway, polling
+from connectors import actions, gateway
 from connectors.base import NotFound, Record, Unanswered, VersionConflict
+from connectors.inbound import polling
 from connectors.kinds.dynamics_fo import reconciling
 from connectors.models import Connection, Delivery
 from tests.connectors.business import ORDER, plant_invoice, plant_order

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from connectors import registry, webhooks
+from connectors import registry
+from connectors.inbound import webhooks
 from connectors.models import Connection
 from incidents import detection
 from incidents.models import Incident, Signal

@@ -9,11 +9,12 @@ import pytest
 from django.urls import reverse
 
 from audit.clock import db_now
-from connectors import rights, rights_pages
+from connectors.door.uses import CredentialUse
 from connectors.models import Call, Connection
-from connectors.naming import Named
-from connectors.rights import State
-from connectors.rights_models import CredentialUse
+from connectors.rights import report as rights
+from connectors.rights import wording as rights_pages
+from connectors.rights.naming import Named
+from connectors.rights.report import State
 from tests.connectors.factories import SECRET, make_fo
 from tests.connectors.rights_world import NOW, aged, called, named  # noqa: F401 - a fixture
 
@@ -272,13 +273,13 @@ def test_every_state_has_its_words():
 
 
 def secret(connection: Connection, days: int = 90) -> Any:
-    from connectors.credential_uses import credentials
+    from connectors.door.credential_uses import credentials
 
     return next(one for one in credentials(connection, days, NOW) if one.name == "client_secret")
 
 
 def watched(set_days: float, used_days: float | None, begun_days: float = 400) -> None:
-    from connectors.rights_models import UseMark
+    from connectors.door.uses import UseMark
 
     UseMark.objects.get_or_create(name="calls")
     UseMark.objects.update(begun_at=NOW - timedelta(days=begun_days))

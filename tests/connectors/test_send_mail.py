@@ -9,8 +9,8 @@ import pytest
 
 from connectors import gateway
 from connectors.base import Blocked, ConnectorError, Locked, RateLimited, Refused, Unanswered, Unauthorized, Unreachable
+from connectors.inbound.polling import poll_one
 from connectors.models import Call, Connection, Delivery
-from connectors.polling import poll_one
 from connectors.simulator.postoffice import CUT
 from tests.connectors.mail_world import OURS, World, letter, message
 

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 import pytest
 from django.test import Client
 
-from connectors import actions, handshakes, registry
+from connectors import actions, registry
 from connectors.base import Arguments, Connector, Health, Inbound, Read, Record, Refused, Write, Written
+from connectors.inbound import handshakes
 from connectors.models import Connection, Delivery
 from tests.connectors.conftest import Played
 from tests.connectors.factories import HOOK_SECRET, make_fo

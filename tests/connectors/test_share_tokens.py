@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from connectors import credentials
 from connectors.base import Unreachable
-from connectors.credentials import Token
+from connectors.kit import credentials
+from connectors.kit.credentials import Token
 from tests.racing import at_once, together
 
 

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audit.clock import db_now
-from connectors import charts, health
-from connectors.door_models import Budget, Gate, Spent
+from connectors.door import charts, health
+from connectors.door.models import Budget, Gate, Spent
 from connectors.models import Call, Connection
 
 NOW = datetime(2026, 3, 10, 14, 30, tzinfo=UTC)

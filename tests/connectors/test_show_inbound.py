@@ -11,8 +11,9 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import Entry
-from connectors import inbound_admin, registry
+from connectors import registry
 from connectors.base import Connector, Sample
+from connectors.inbound import admin as inbound_admin
 from connectors.models import Connection, Delivery
 from incidents.detection import process
 from tests.connectors.factories import HOOK_SECRET, SECRET, make_crm, make_dv, make_fo, make_model

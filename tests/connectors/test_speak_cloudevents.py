@@ -10,9 +10,10 @@ import httpx
 import pytest
 from django.test import Client
 
-from connectors import actions, batches, gateway, registry
+from connectors import actions, gateway, registry
 from connectors.base import Blocked, NotFound, RateLimited, Refused, Unanswered, Unauthorized
 from connectors.kinds.cloudevents import events
+from connectors.kit import batches
 from connectors.models import Call, Connection, Delivery
 from tests.connectors.factories import HOOK_SECRET, Played
 

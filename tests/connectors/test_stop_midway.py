@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from audit.clock import db_now
-from connectors import actions, gateway, pacing, registry
+from connectors import actions, gateway, registry
 from connectors.base import Arguments, Blocked, Connector, Health, Read, Record, Risk, Unreachable, Write, Written
+from connectors.door import pacing
 from connectors.models import Call, Connection, EmergencyStop
 from tests.connectors.at_door import RELEASE, change, open_fo, release
 from tests.connectors.factories import Played, make_fo

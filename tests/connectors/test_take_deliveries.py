@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from connectors import webhooks
 from connectors.base import Inbound
+from connectors.inbound import webhooks
 from connectors.kinds.dynamics_fo.events import moment_of
 from connectors.models import Connection, Delivery
 from connectors.signals import deliveries_arrived

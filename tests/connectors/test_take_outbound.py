@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from connectors import xmltext
 from connectors.models import Connection, Delivery
-from connectors.xmltext import DEEPEST, MOST_ATTRIBUTES, MOST_ELEMENTS
+from connectors.wire import xmltext
+from connectors.wire.xmltext import DEEPEST, MOST_ATTRIBUTES, MOST_ELEMENTS
 from tests.connectors.business import plant_case
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import HOOK_SECRET, make_crm

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from connectors import polling, registry, webhooks
-from connectors.changed import Changed, How, by_stamps
+from connectors import registry
+from connectors.inbound import polling, webhooks
+from connectors.kit.changed import Changed, How, by_stamps
 from connectors.models import Connection, Delivery
 from connectors.registry import KINDS
 from incidents.detection import process

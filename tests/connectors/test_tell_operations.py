@@ -7,7 +7,7 @@ import pytest
 
 from audit.roles import ROLES
 from connectors import actions, registry
-from connectors.connections_api import READERS
+from connectors.api import READERS
 from connectors.models import Connection
 from connectors.serializers import told_kind
 from tests.connectors.factories import make_crm, make_fo

@@ -9,8 +9,9 @@ from django.apps import apps
 from django.core import serializers
 
 from audit.errors import Invalid
-from connectors import confidential, gateway, vault
+from connectors import gateway, vault
 from connectors.base import Blocked, ConnectorError
+from connectors.kit import confidential
 from connectors.models import Call, Connection
 from connectors.redaction import HIDDEN
 from playbooks import planning, seals

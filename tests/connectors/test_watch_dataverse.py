@@ -8,8 +8,9 @@ import httpx
 import pytest
 from django.test import Client
 
-from connectors import gateway, polling, webhooks
+from connectors import gateway
 from connectors.base import Unanswered
+from connectors.inbound import polling, webhooks
 from connectors.kinds.dataverse import tracking
 from connectors.kinds.dataverse.events import moment_of
 from connectors.models import Call, Connection, Delivery

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from audit.clock import db_now
-from connectors import polling, webhooks
 from connectors.base import Inbound
+from connectors.inbound import polling, webhooks
 from connectors.models import Call, Connection, Delivery
 from tests.connectors.factories import Played, make_crm
 

@@ -12,11 +12,13 @@ from audit.clock import db_now
 from audit.errors import Invalid
 from audit.models import Entry
 from audit.serializers import body_of
-from connectors import gateway, rights, withdrawing
+from connectors import gateway
 from connectors.base import Blocked
 from connectors.models import Call, Connection
-from connectors.naming import Named
-from connectors.withdrawing import StillNeeded
+from connectors.rights import report as rights
+from connectors.rights import withdrawing
+from connectors.rights.naming import Named
+from connectors.rights.withdrawing import StillNeeded
 from tests.connectors.at_door import KEY, WRITTEN, open_fo, read
 from tests.connectors.factories import make_fo
 from tests.connectors.rights_world import named  # noqa: F401 - a fixture

@@ -11,9 +11,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from connectors import addresses, lines, mailwire, modelwire, transport
+from connectors import transport
 from connectors.base import Blocked, Unanswered
 from connectors.transport import Http
+from connectors.wire import addresses, lines
+from connectors.wire import mail as mailwire
+from connectors.wire import model as modelwire
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 PLAIN = HEAD + b"Content-Length: 1\r\n\r\n"

@@ -23,9 +23,9 @@ from connectors.base import (
     Tell,
     Write,
 )
-from connectors.forms import fieldsets_for, form_for
+from connectors.forms.connection import fieldsets_for, form_for
+from connectors.forms.settings import is_drawn
 from connectors.models import Call, Connection
-from connectors.setting_fields import is_drawn
 
 SECRET = "a-secret-that-must-never-be-seen"
 KINDS = sorted(registry.KINDS.items())

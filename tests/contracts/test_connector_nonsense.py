@@ -12,9 +12,12 @@ import pytest
 from hypothesis import find, settings
 from hypothesis.strategies import SearchStrategy, characters, from_regex
 
-from connectors import credentials, gateway, modelwire, polling, registry, transport
+from connectors import gateway, registry, transport
 from connectors.base import Arguments, Connector, ConnectorError, NotFound, Operation, Refused, Reversible, Write
+from connectors.inbound import polling
+from connectors.kit import credentials
 from connectors.models import Call, Connection
+from connectors.wire import model as modelwire
 from tests.contracts.test_connector_kinds import ALL, EACH_KIND, SECRET, WRITES, connection_of, operations_of
 
 
@@ -99,7 +102,7 @@ def babble(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Babble]]
         system = Babble(*NONSENSE[name])
         monkeypatch.setattr(transport, "wire", lambda: system.of(httpx))
         monkeypatch.setattr(modelwire, "wire", lambda: system.of(httpx2))
-        monkeypatch.setattr("connectors.addresses.checked_url", lambda url: None)
+        monkeypatch.setattr("connectors.wire.addresses.checked_url", lambda url: None)
         return system
 
     credentials.forget_all()

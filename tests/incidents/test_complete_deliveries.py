@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from audit.clock import db_now
-from connectors import credentials, transport
+from connectors import transport
+from connectors.kit import credentials
 from connectors.models import Delivery
 from incidents.detection import process
 from incidents.models import Signal

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from connectors import actions, gateway, polling
+from connectors import actions, gateway
 from connectors.base import NotFound, Refused, Unauthorized
+from connectors.inbound import polling
 from connectors.kinds.mail.connector import Mail
 from connectors.models import Connection, Delivery
 from connectors.registry import connector_for

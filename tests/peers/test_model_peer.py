@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors import actions, gateway, modelwire
+from connectors import actions, gateway
 from connectors.base import Blocked, RateLimited, Refused, Unanswered, Unauthorized
 from connectors.models import Call, Connection
+from connectors.wire import model as modelwire
 from incidents.evidence import facts
 from playbooks import chooser
 from tests.connectors.factories import SECRET

@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors import credentials, gateway, transport, webhooks
+from connectors import gateway, transport
 from connectors.base import Locked, RateLimited, Refused, Unanswered, Unauthorized, VersionConflict
+from connectors.inbound import webhooks
+from connectors.kit import credentials
 from connectors.models import Connection, Delivery
 from tests.connectors.sap_world import make_sap
 

@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from audit.clock import db_now
-from connectors import actions, gateway, registry, signatures, transport
+from connectors import actions, gateway, registry, transport
 from connectors.base import Unauthorized
 from connectors.models import Connection
+from connectors.wire import signatures
 
 standardwebhooks: Any = pytest.importorskip("standardwebhooks")
 slack: Any = pytest.importorskip("slack_sdk.signature")

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors import credentials, gateway, transport
+from connectors import gateway, transport
+from connectors.kit import credentials
 from connectors.models import Call, Connection
 from tests.connectors.factories import SECRET, TENANT, make_crm, make_dv, make_fo
 from tests.peers.serving import HERE, needs_node, node, serving

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors import credentials
+from connectors.kit import credentials
 from tests.playbooks.world import World, running_world
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.db.models import F
 
-from connectors import credentials
+from connectors.kit import credentials
 from incidents.intake import accept
 from incidents.models import Incident
 from incidents.normal import NormalSignal

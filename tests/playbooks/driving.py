@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from audit.clock import db_now
-from connectors import credentials
+from connectors.kit import credentials
 from connectors.models import Connection
 from incidents.models import Incident
 from incidents.states import MACHINE, Status

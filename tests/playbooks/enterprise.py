@@ -6,7 +6,7 @@ import httpx
 import pytest
 from django.test import Client
 
-from connectors import polling
+from connectors.inbound import polling
 from connectors.models import Connection, Delivery
 from connectors.simulator import sf_outbound, telling
 from connectors.simulator.business import planted

@@ -8,9 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from connectors import gateway, modelwire
+from connectors import gateway
 from connectors.base import ConnectorError, Record, Refused, Unanswered
 from connectors.models import Call, Connection
+from connectors.wire import model as modelwire
 from incidents.evidence import facts
 from incidents.models import Evidence, Incident, Statement
 from incidents.states import Status
@@ -79,7 +80,7 @@ class Model:
 def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
     played = Model()
     monkeypatch.setattr(modelwire, "wire", lambda: httpx2.MockTransport(played))
-    monkeypatch.setattr("connectors.addresses.checked_url", lambda url: None)
+    monkeypatch.setattr("connectors.wire.addresses.checked_url", lambda url: None)
     modelwire.close_all()
     make_model()
     yield played

@@ -8,7 +8,7 @@ import pytest
 
 from audit.clock import db_now
 from connectors.base import Blocked
-from connectors.door_models import Budget, Spent
+from connectors.door.models import Budget, Spent
 from connectors.models import Call, Connection, Delivery
 from incidents import detection
 from incidents.kinds import KindDefinition

@@ -7,10 +7,12 @@ import httpx2
 import pytest
 
 from connectors import actions as connections
-from connectors import gateway, modelhosts, modelwire
+from connectors import gateway
 from connectors.base import Blocked
-from connectors.door_models import Budget, Notice
+from connectors.door.models import Budget, Notice
 from connectors.models import Call, Connection
+from connectors.wire import model as modelwire
+from connectors.wire import modelhosts
 from incidents.evidence import facts
 from incidents.states import Status
 from playbooks import chooser

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from connectors import naming
 from connectors.models import Connection
+from connectors.rights import naming
 from incidents.models import ExceptionKind
 from playbooks import named as ours
 from playbooks.models import Playbook, PlaybookVersion, Subscription

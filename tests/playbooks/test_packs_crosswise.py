@@ -8,7 +8,8 @@ from django.core.management import call_command
 
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
-from connectors import credentials, transport
+from connectors import transport
+from connectors.kit import credentials
 from connectors.models import Delivery
 from connectors.simulator import holding
 from connectors.simulator.server import serve

@@ -10,7 +10,8 @@ from django.test import Client
 
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
-from connectors import credentials, transport
+from connectors import transport
+from connectors.kit import credentials
 from connectors.models import Delivery
 from connectors.simulator import telling
 from connectors.simulator.server import serve

@@ -12,8 +12,8 @@ from audit.clock import db_now
 from audit.models import Entry
 from connectors import actions as connections
 from connectors.base import Arguments, Connector, Health, Read, Record, Refused, Tell, Write, Written
-from connectors.messages import THREAD, Message
 from connectors.models import Connection
+from connectors.talk.messages import THREAD, Message
 from incidents.models import Incident
 from playbooks.telling import actions
 from playbooks.telling.models import Outgoing, Subscription

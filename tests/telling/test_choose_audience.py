@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest, Delegation
 from audit.clock import db_now
-from connectors.messages import as_event
+from connectors.talk.messages import as_event
 from incidents.states import Status
 from playbooks.telling import audience, reading, sending
 from playbooks.telling.models import Outgoing

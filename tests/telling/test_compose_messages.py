@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from pydantic import TypeAdapter
 
-from connectors.door_models import DataClass
-from connectors.messages import Message, as_event
+from connectors.door.models import DataClass
 from connectors.models import Connection
+from connectors.talk.messages import Message, as_event
 from incidents.models import Incident, SlaClock
 from incidents.states import Status
 from playbooks.telling import content

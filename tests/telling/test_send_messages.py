@@ -11,7 +11,7 @@ from audit.clock import db_now
 from audit.models import Entry
 from connectors import actions as connectors
 from connectors.base import RateLimited, Refused, Unanswered, Unauthorized, Unreachable
-from connectors.door_models import Budget
+from connectors.door.models import Budget
 from connectors.models import Call, Connection, EmergencyStop
 from incidents.models import Incident
 from incidents.states import SEVERITY_ORDER, Severity, Status

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from connectors import actions, credentials, transport
+from connectors import actions, transport
+from connectors.kit import credentials
 from connectors.models import Connection
 from connectors.simulator import server
 from connectors.simulator.receiver import signing_secret

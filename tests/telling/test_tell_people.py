@@ -9,7 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from audit.clock import db_now
-from connectors import credentials, polling, transport
+from connectors import transport
+from connectors.inbound import polling
+from connectors.kit import credentials
 from connectors.models import Connection, Delivery
 from connectors.simulator import server
 from incidents import detection

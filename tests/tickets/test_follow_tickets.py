@@ -8,9 +8,10 @@ from django.db import connections
 from django.test import Client
 
 from audit.models import Entry
-from connectors import gateway, webhooks
+from connectors import gateway
+from connectors.inbound import webhooks
 from connectors.models import Connection, Delivery
-from connectors.tickets import is_ours
+from connectors.talk.tickets import is_ours
 from incidents import detection, merging
 from incidents.models import Comment, ExceptionKind, Incident
 from incidents.states import Status

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from connectors import polling, webhooks
+from connectors.inbound import polling, webhooks
 from connectors.models import Connection
 from connectors.simulator import telling
 from connectors.simulator.telling import Change

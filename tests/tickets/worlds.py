@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import F
 
-from connectors import polling
+from connectors.inbound import polling
 from connectors.models import Connection, Delivery
 from connectors.simulator import dv_tables, sobjects, telling
 from connectors.simulator.telling import Change

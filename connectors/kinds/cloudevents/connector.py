@@ -12,8 +12,6 @@ from pydantic import Field, StringConstraints
 
 from audit.clock import db_now
 from audit.proofs import canonical
-from connectors import signatures
-from connectors.answers import Explained, failure, retry_after
 from connectors.base import (
     Arguments,
     Blocked,
@@ -27,9 +25,11 @@ from connectors.base import (
     Written,
 )
 from connectors.kinds.cloudevents import events
-from connectors.messages import Message, as_event
-from connectors.tellers import Teller
+from connectors.kit.answers import Explained, failure, retry_after
+from connectors.talk.messages import Message, as_event
+from connectors.talk.tellers import Teller
 from connectors.transport import Reply
+from connectors.wire import signatures
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how Standard Webhooks marks a secret
 SHORTEST_KEY = 24  # bytes, by Standard Webhooks

@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote
 
 from audit.proofs import canonical
 from connectors.base import Inbound, Refused
-from connectors.batches import bounded, value_of
-from connectors.payloads import storable_text
+from connectors.kit.batches import bounded, value_of
+from connectors.wire.payloads import storable_text
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

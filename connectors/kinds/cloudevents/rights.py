@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from connectors.needs import Needs, Told
+from connectors.kit.needs import Needs, Told
 
 
 def needs(settings: Any) -> Told:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from connectors.base import Arguments
-from connectors.declaredactions import Scalar
 from connectors.kinds.dataverse.tables import Column, Guid, Name, bare
+from connectors.kit.declaredactions import Scalar
 
 Values = Annotated[dict[Column, Scalar], Field(max_length=50)]
 Columns = Annotated[list[Column], Field(max_length=100)]

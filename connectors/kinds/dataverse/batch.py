@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.answers import Explain, failure, raise_for
 from connectors.base import Unanswered
+from connectors.kit.answers import Explain, failure, raise_for
 from connectors.transport import Reply
 
 _BOUNDARY = re.compile(r'multipart/mixed\s*;.*?boundary="?([A-Za-z0-9_.:=+-]{1,70})"?', re.IGNORECASE | re.DOTALL)

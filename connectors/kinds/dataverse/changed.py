@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.changed import Changed, How, by_stamps, stamp, without
 from connectors.kinds.dataverse.events import moment_of
+from connectors.kit.changed import Changed, How, by_stamps, stamp, without
 
 _HOW = {"Create": How.ADDED, "Update": How.MODIFIED, "Delete": How.DELETED}
 _LOOKUP = re.compile(r"_([a-z][a-z0-9_]*)_value\Z")

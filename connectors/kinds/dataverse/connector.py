@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from connectors import declaredactions, discovering
-from connectors.answers import Explained
 from connectors.base import (
     Health,
     Inbound,
@@ -19,14 +17,16 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.entra import EntraConnector
 from connectors.kinds.dataverse import events, notes, samples, tracking, webapi, writing
 from connectors.kinds.dataverse.fetchxml import FetchXmlQuery, Page, next_page
 from connectors.kinds.dataverse.operations import READS, TELLS, WRITES
 from connectors.kinds.dataverse.pages import PAGES
 from connectors.kinds.dataverse.settings import DataverseAction, DataverseConfig
 from connectors.kinds.dataverse.tables import Table, the_table
-from connectors.queries import listed
+from connectors.kit import declaredactions, discovering
+from connectors.kit.answers import Explained
+from connectors.kit.entra import EntraConnector
+from connectors.kit.queries import listed
 from connectors.transport import Reply
 
 MOST_PAGES = 50

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from connectors import openrecords
 from connectors.base import Change, NotFound, Observed, Record, Undo
+from connectors.kit import openrecords
 
 
 def first(records: Observed) -> Record:

@@ -8,8 +8,8 @@ from typing import Any
 
 from audit.proofs import canonical
 from connectors.base import Inbound, Refused
-from connectors.batches import value_of
 from connectors.kinds.dataverse.tables import GUID
+from connectors.kit.batches import value_of
 
 _DATE = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from connectors.base import Read
 from connectors.freely import FreeQuery, QueryLanguage
-from connectors.queries import BEGINNING, WATERMARK, BadQuery
+from connectors.kit.queries import BEGINNING, WATERMARK, BadQuery
 
 # What may stand in a question: element → its attributes. Aggregates have no records, hints are not for strangers.
 GRAMMAR: dict[str, frozenset[str]] = {

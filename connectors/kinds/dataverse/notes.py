@@ -9,15 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from connectors import tickets
 from connectors.base import Blocked, Refused, Written
-from connectors.chats import fitted, one_line
 from connectors.kinds.dataverse import writing
 from connectors.kinds.dataverse.events import NOTE, is_note
 from connectors.kinds.dataverse.tables import GUID, id_for
-from connectors.messages import Message
-from connectors.plaintext import cleaned, shown
-from connectors.tickets import Said, Ticket, Tickets
+from connectors.talk import tickets
+from connectors.talk.chats import fitted, one_line
+from connectors.talk.messages import Message
+from connectors.talk.tickets import Said, Ticket, Tickets
+from connectors.wire.plaintext import cleaned, shown
 
 if TYPE_CHECKING:
     from connectors.kinds.dataverse.connector import Dataverse

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from connectors import declaredactions
 from connectors.base import Connector, NotFound, Read, Record, Refused, Reversible, Risk, Tell, Write, Written
 from connectors.kinds.dataverse import effects
 from connectors.kinds.dataverse.arguments import (
@@ -22,7 +21,8 @@ from connectors.kinds.dataverse.arguments import (
 )
 from connectors.kinds.dataverse.fetchxml import ASK
 from connectors.kinds.dataverse.tables import id_for
-from connectors.messages import Message
+from connectors.kit import declaredactions
+from connectors.talk.messages import Message
 
 if TYPE_CHECKING:
     from connectors.kinds.dataverse.connector import Dataverse

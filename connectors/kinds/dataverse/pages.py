@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.kinds.dataverse.tables import GUID
-from connectors.pages import ANY, Pages
+from connectors.kit.pages import ANY, Pages
 
 
 def named(event: str, payload: Mapping[str, Any]) -> tuple[str, str] | None:

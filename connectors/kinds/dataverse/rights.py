@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from connectors.needs import Needs, Told
+from connectors.kit.needs import Needs, Told
 
 ALWAYS = ("an application user for the client id with a security role of its own",)
 

@@ -6,11 +6,11 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from connectors.base import Arguments
-from connectors.declaredactions import DeclaredAction, declared
-from connectors.entra import AUTHORITY, Tenant
 from connectors.kinds.dataverse.tables import Table, tables_of, tracked_of
-from connectors.pages import FrontEnd, front_end
-from connectors.roots import Root
+from connectors.kit.declaredactions import DeclaredAction, declared
+from connectors.kit.entra import AUTHORITY, Tenant
+from connectors.kit.pages import FrontEnd, front_end
+from connectors.wire.roots import Root
 
 _CODE = re.compile(r"(?:0x[0-9a-fA-F]{8}|-?\d{1,10})\Z")
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from connectors.answers import Explained
 from connectors.base import Record, Unanswered
 from connectors.kinds.dataverse.settings import DataverseConfig, number_of
 from connectors.kinds.dataverse.tables import GUID, Table
+from connectors.kit.answers import Explained
 from connectors.transport import Reply
 
 LABEL = "@OData.Community.Display.V1.FormattedValue"

@@ -9,8 +9,8 @@ from connectors.base import Blocked, Record, Refused, VersionConflict, Written
 from connectors.kinds.dataverse import batch
 from connectors.kinds.dataverse.settings import DataverseAction, number_of
 from connectors.kinds.dataverse.tables import Table, id_for
-from connectors.queries import listed
-from connectors.rest import before_writing
+from connectors.kit.queries import listed
+from connectors.kit.rest import before_writing
 from connectors.transport import Reply
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, StringConstraints, model_validator
 
-from connectors import declaredactions, openrecords
 from connectors.base import (
     Blocked,
     Change,
@@ -20,12 +19,13 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.declaredactions import DeclaredAction, Name, Scalar, declared
 from connectors.kinds.dynamics_fo import odata
 from connectors.kinds.dynamics_fo.odata import COMPANY, EMPTY_DATE
 from connectors.kinds.dynamics_fo.reads import InCompany, Mark, Reason
-from connectors.openlists import the_open
-from connectors.openrecords import Matched, to_be
+from connectors.kit import declaredactions, openrecords
+from connectors.kit.declaredactions import DeclaredAction, Name, Scalar, declared
+from connectors.kit.openlists import the_open
+from connectors.kit.openrecords import Matched, to_be
 
 if TYPE_CHECKING:
     from connectors.kinds.dynamics_fo.connector import DynamicsFO

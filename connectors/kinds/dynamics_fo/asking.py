@@ -8,8 +8,8 @@ from pydantic import StringConstraints
 from connectors.base import Read, Refused
 from connectors.freely import QueryLanguage
 from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS, literal
-from connectors.odataquery import Comparisons, ODataFreeQuery
-from connectors.queries import BEGINNING, DAY, MOMENT, NUMBER, WATERMARK, Word
+from connectors.kit.odataquery import Comparisons, ODataFreeQuery
+from connectors.kit.queries import BEGINNING, DAY, MOMENT, NUMBER, WATERMARK, Word
 
 _WORDS = re.compile(
     r"\s*(?:(?P<enum>Microsoft\.Dynamics\.DataEntities\.\w{1,80}'[A-Za-z0-9_]{1,80}')"

@@ -7,10 +7,10 @@ Of other events nothing is known but what they say.
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.changed import Changed, How, stamp
 from connectors.kinds.dynamics_fo import reconciling
 from connectors.kinds.dynamics_fo.events import moment_of
 from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS
+from connectors.kit.changed import Changed, How, stamp
 
 
 def change(event: str, payload: Mapping[str, Any], settings: Any) -> Changed | None:

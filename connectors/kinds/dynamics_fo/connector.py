@@ -8,8 +8,6 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from audit.clock import db_now
-from connectors import discovering
-from connectors.answers import Explained
 from connectors.base import (
     Arguments,
     Health,
@@ -23,7 +21,6 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.entra import AUTHORITY, EntraConnector, Tenant
 from connectors.kinds.dynamics_fo import (
     anything,
     asking,
@@ -41,12 +38,15 @@ from connectors.kinds.dynamics_fo.odata import COMPANY, KEYS, NAMESPACE
 from connectors.kinds.dynamics_fo.pages import PAGES
 from connectors.kinds.dynamics_fo.reads import READS
 from connectors.kinds.dynamics_fo.writes import SENDINGS, WRITES, Sending
-from connectors.openlists import Opened, opened_of
-from connectors.pages import FrontEnd, front_end
-from connectors.queries import listed
-from connectors.rest import before_writing
-from connectors.roots import Root
+from connectors.kit import discovering
+from connectors.kit.answers import Explained
+from connectors.kit.entra import AUTHORITY, EntraConnector, Tenant
+from connectors.kit.openlists import Opened, opened_of
+from connectors.kit.pages import FrontEnd, front_end
+from connectors.kit.queries import listed
+from connectors.kit.rest import before_writing
 from connectors.transport import Reply
+from connectors.wire.roots import Root
 
 MOST_PAGES = 50
 NO_ETAG = "*"

@@ -7,7 +7,7 @@ from typing import Any
 
 from audit.proofs import canonical
 from connectors.base import Inbound, Refused
-from connectors.batches import events_of
+from connectors.kit.batches import events_of
 
 _DATE = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
 _EMPTY_MS = -2208988800000  # 1900-01-01: no value

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import NotFound, VersionConflict, Written
 from connectors.kinds.dynamics_fo import anything, odata
 from connectors.kinds.dynamics_fo.odata import COMPANY, NAMESPACE
-from connectors.openlists import the_open
-from connectors.rest import before_writing
+from connectors.kit.openlists import the_open
+from connectors.kit.rest import before_writing
 from connectors.transport import Reply
 
 if TYPE_CHECKING:

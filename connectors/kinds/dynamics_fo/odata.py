@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from connectors.answers import Explained
 from connectors.base import Record, Refused
+from connectors.kit.answers import Explained
 from connectors.transport import Reply
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.pages import Pages
+from connectors.kit.pages import Pages
 
 # The list form of each entity, by the menu item that opens it. The key's first part is the company.
 FORMS = {

@@ -28,7 +28,7 @@ from connectors.base import (
 from connectors.kinds.dynamics_fo.effects import CUSTOMER, INVOICE, NOTE, Amount, cents, change, first, moved, the
 from connectors.kinds.dynamics_fo.odata import COMPANY, NAMESPACE, address
 from connectors.kinds.dynamics_fo.reads import InCompany, InvoiceKey, Mark, Money, Reason
-from connectors.rest import before_writing
+from connectors.kit.rest import before_writing
 
 if TYPE_CHECKING:
     from connectors.kinds.dynamics_fo.connector import DynamicsFO

@@ -5,7 +5,7 @@ from typing import Any
 from connectors.kinds.dynamics_fo import asking, reissues
 from connectors.kinds.dynamics_fo.reads import QUERIES
 from connectors.kinds.dynamics_fo.writes import SENDINGS
-from connectors.needs import Needs, Told
+from connectors.kit.needs import Needs, Told
 
 ALWAYS = (
     (

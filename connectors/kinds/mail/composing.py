@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from connectors.kinds.mail import judging
 from connectors.kinds.mail.settings import MailConfig
-from connectors.messages import Message
-from connectors.plaintext import cleaned, line
+from connectors.talk.messages import Message
+from connectors.wire.plaintext import cleaned, line
 
 # Longer lines are folded by some servers on the way, which breaks signatures.
 _POLICY = SMTP.clone(cte_type="7bit")

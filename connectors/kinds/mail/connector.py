@@ -5,8 +5,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-from connectors import credentials, mailwire
-from connectors.answers import Explained
 from connectors.base import (
     Blocked,
     ConnectorError,
@@ -17,18 +15,21 @@ from connectors.base import (
     Unauthorized,
     Written,
 )
-from connectors.credentials import Token
-from connectors.entra import EntraConnector
 from connectors.kinds.mail import composing, conversations, sending
 from connectors.kinds.mail.folder import Folder
 from connectors.kinds.mail.intake import Intake
 from connectors.kinds.mail.judging import message_id
 from connectors.kinds.mail.settings import MailConfig, SignIn, address_domain, listed
-from connectors.mailwire import Smtp
-from connectors.messages import THREAD, Message
-from connectors.rest import before_writing
-from connectors.tellers import Teller
+from connectors.kit import credentials
+from connectors.kit.answers import Explained
+from connectors.kit.credentials import Token
+from connectors.kit.entra import EntraConnector
+from connectors.kit.rest import before_writing
+from connectors.talk.messages import THREAD, Message
+from connectors.talk.tellers import Teller
 from connectors.transport import Reply
+from connectors.wire import mail as mailwire
+from connectors.wire.mail import Smtp
 
 SEND = Tell("mail.send", Message, "Send a mail", addressed=True)
 

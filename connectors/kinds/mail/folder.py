@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from connectors import mailwire
 from connectors.base import (
     Blocked,
     ConnectorError,
@@ -19,7 +18,8 @@ from connectors.base import (
     Unauthorized,
     Unreachable,
 )
-from connectors.mailwire import Imap, Server
+from connectors.wire import mail as mailwire
+from connectors.wire.mail import Imap, Server
 
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,12})\b")

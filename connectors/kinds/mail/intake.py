@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 
 from connectors.base import ConnectorError, Inbound, Refused, Unanswered
-from connectors.bookmarks import LEFT_OFF
+from connectors.inbound.bookmarks import LEFT_OFF
 from connectors.kinds.mail import conversations, reading
 from connectors.kinds.mail.folder import Folder, Listed
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from email.message import Message
 from enum import StrEnum
 
-from connectors.plaintext import line
+from connectors.wire.plaintext import line
 
 # Every mail of ours carries it, whatever becomes of its Message-ID on the way.
 OUR_HEADER = "X-Goldseam"

@@ -17,8 +17,8 @@ from typing import Any
 from connectors.kinds.mail import judging
 from connectors.kinds.mail.judging import Automatic, Headers
 from connectors.kinds.mail.settings import MailConfig, address_domain
-from connectors.mentions import by_type, mentioned
-from connectors.plaintext import cleaned, decoded, line, shown
+from connectors.talk.mentions import by_type, mentioned
+from connectors.wire.plaintext import cleaned, decoded, line, shown
 
 RECEIVED, AUTOMATIC, UNREADABLE = "mail.received", "mail.automatic", "mail.unreadable"
 LONGEST_TEXT = 20_000

@@ -5,9 +5,9 @@ import smtplib
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from connectors import mailwire
 from connectors.base import Blocked, ConnectorError, Locked, RateLimited, Refused, Unanswered, Unauthorized, Unreachable
-from connectors.mailwire import Server, Smtp
+from connectors.wire import mail as mailwire
+from connectors.wire.mail import Server, Smtp
 
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 

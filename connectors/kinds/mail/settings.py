@@ -6,12 +6,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from connectors import addresses
 from connectors.base import Arguments
-from connectors.entra import AUTHORITY
-from connectors.mailwire import Security, Server
-from connectors.mentions import Patterns, patterns
-from connectors.roots import Root
+from connectors.kit.entra import AUTHORITY
+from connectors.talk.mentions import Patterns, patterns
+from connectors.wire import addresses
+from connectors.wire.mail import Security, Server
+from connectors.wire.roots import Root
 
 # What may stand in an envelope as it is: no quotes, no blanks, no brackets, nothing that ends a line.
 ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9.-]{1,253})")

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from audit.proofs import digest
-from connectors import addresses, modelwire
-from connectors.answers import retry_after
 from connectors.base import (
     Blocked,
     Connector,
@@ -30,7 +28,10 @@ from connectors.base import (
 from connectors.kinds.openai.conversation import ChatArguments, Message, structured
 from connectors.kinds.openai.settings import OpenAIConfig, Service
 from connectors.kinds.openai.ways import WAYS, Way
-from connectors.payloads import loads_answer
+from connectors.kit.answers import retry_after
+from connectors.wire import addresses
+from connectors.wire import model as modelwire
+from connectors.wire.payloads import loads_answer
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI

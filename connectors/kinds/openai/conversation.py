@@ -10,7 +10,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from connectors.base import Arguments
-from connectors.payloads import BadPayload, loads_answer
+from connectors.wire.payloads import BadPayload, loads_answer
 
 # What the column of the call log holds; no conversation comes near it.
 MOST_TOKENS = 2**31 - 1

@@ -3,7 +3,7 @@
 from typing import Any
 
 from connectors.kinds.openai.settings import Interface, Service
-from connectors.needs import Needs, Told
+from connectors.kit.needs import Needs, Told
 
 
 def needs(settings: Any) -> Told:

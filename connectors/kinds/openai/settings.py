@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from connectors.base import Arguments
-from connectors.roots import Root
+from connectors.wire.roots import Root
 
 
 class Service(StrEnum):

@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from connectors.declaring import Answers, Sheet
-from connectors.declaring import Told as Result
 from connectors.kinds.openapi.declarations import EFFECT_KEY, KEY_PLACE, NONE, Declaration, written
 from connectors.kinds.openapi.material import Material, material
 from connectors.kinds.openapi.reading import Unusable, read
 from connectors.kinds.openapi.sheets import CREATES, READS, REMOVES, Drawing, key_fields
 from connectors.kinds.openapi.suggesting import suggested
 from connectors.kinds.openapi.writes import by_found
+from connectors.kit.declaring import Answers, Sheet
+from connectors.kit.declaring import Told as Result
 
 MOST_SHEETS = 25
 _ORDER = [info.alias or name for name, info in Declaration.model_fields.items()]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode, urljoin, urlsplit
 
-from connectors.answers import Explained
 from connectors.base import Record, Unanswered
 from connectors.kinds.openapi.declarations import Declaration
 from connectors.kinds.openapi.endpoints import Endpoint
 from connectors.kinds.openapi.schemas import Types
+from connectors.kit.answers import Explained
 from connectors.transport import Reply
 
 _LISTS = ("results", "value", "items", "data", "records", "entries", "elements", "content")

@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from connectors import confidential, credentials, sessions
-from connectors.answers import Explained, raise_for
 from connectors.base import (
     Blocked,
     ConnectorError,
@@ -24,8 +22,6 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.credentials import Token
-from connectors.declaring import Answers, Choice, Sheet, Told
 from connectors.kinds.openapi import answering, answers, events
 from connectors.kinds.openapi.compiling import Compiled, document_of
 from connectors.kinds.openapi.endpoints import Endpoint, Request
@@ -33,9 +29,13 @@ from connectors.kinds.openapi.reading import Unusable
 from connectors.kinds.openapi.security import BASIC, BEARER, CLIENT, Proof
 from connectors.kinds.openapi.settings import OpenApiConfig
 from connectors.kinds.openapi.writes import MarkedWriting, Reading, Writing, faults
+from connectors.kit import confidential, credentials, sessions
+from connectors.kit.answers import Explained, raise_for
+from connectors.kit.credentials import Token
+from connectors.kit.declaring import Answers, Choice, Sheet, Told
+from connectors.kit.rest import EFFECT_HEADER, RestConnector, before_writing
+from connectors.kit.sessions import Session
 from connectors.redaction import Redactor
-from connectors.rest import EFFECT_HEADER, RestConnector, before_writing
-from connectors.sessions import Session
 from connectors.transport import Reply
 
 MOST_PAGES = 20

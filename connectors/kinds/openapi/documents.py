@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from connectors.kinds.openapi.reading import Unusable, read
-from connectors.payloads import storable_text
+from connectors.wire.payloads import storable_text
 
 METHODS = ("get", "post", "put", "patch", "delete")  # HEAD says nothing that could be read
 MOST_OPERATIONS = 3000

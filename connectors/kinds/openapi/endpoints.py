@@ -10,13 +10,13 @@ from urllib.parse import urlencode
 
 from pydantic import create_model, model_validator
 
-from connectors import confidential
 from connectors.base import Arguments
 from connectors.kinds.openapi import parameters
 from connectors.kinds.openapi.documents import Document, Offered
 from connectors.kinds.openapi.parameters import Parameter, is_json, parameters_of
 from connectors.kinds.openapi.reading import Unusable
 from connectors.kinds.openapi.schemas import Slot, Types, named
+from connectors.kit import confidential
 
 _PLACE = re.compile(r"(.?)\{([^{}]*)\}")
 LONGEST_BODY = 1_000_000

@@ -11,10 +11,10 @@ from typing import Any
 from audit.clock import db_now
 from audit.errors import Refusal
 from audit.strictjson import loads
-from connectors import signatures
 from connectors.base import Inbound, Refused, Unauthorized
 from connectors.kinds.openapi.answers import at
 from connectors.kinds.openapi.settings import OpenApiConfig
+from connectors.wire import signatures
 
 WINDOW_SECONDS = 300
 MOST_SIGNATURES = 20

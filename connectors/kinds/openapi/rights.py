@@ -6,7 +6,7 @@ from connectors.kinds.openapi.declarations import NONE
 from connectors.kinds.openapi.reading import Unusable
 from connectors.kinds.openapi.security import Proof
 from connectors.kinds.openapi.writes import by_found
-from connectors.needs import Needs, Told
+from connectors.kit.needs import Needs, Told
 
 
 def needs(settings: Any) -> Told:

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints, create
 from pydantic_core import SchemaError
 
 from connectors.base import Arguments
-from connectors.confidential import Veil
 from connectors.kinds.openapi.documents import Document, words_of
 from connectors.kinds.openapi.leftovers import against
 from connectors.kinds.openapi.reading import Unusable
+from connectors.kit.confidential import Veil
 
 # Nothing that is sent is without a bound, whatever the document says.
 LONGEST_TEXT = 20_000

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.declaring import Choice, Groups, Part, Sheet
 from connectors.kinds.openapi.declarations import EFFECT_KEY, NONE
 from connectors.kinds.openapi.documents import Offered
 from connectors.kinds.openapi.material import Material
+from connectors.kit.declaring import Choice, Groups, Part, Sheet
 
 CHANGES, CREATES, REMOVES, READS = "changes", "creates", "removes", "reads"
 # Where a choice has more than this, what is chosen already stands first and the rest in a group of its own.

@@ -20,11 +20,11 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.comparison import same
-from connectors.confidential import sealed
 from connectors.kinds.openapi.answers import Shape
 from connectors.kinds.openapi.declarations import NONE, Declaration, Given, given_by
 from connectors.kinds.openapi.endpoints import Endpoint, plainly
+from connectors.kit.comparison import same
+from connectors.kit.confidential import sealed
 
 if TYPE_CHECKING:
     from connectors.kinds.openapi.connector import OpenApi

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from connectors.base import Read
 from connectors.freely import FreeQuery, QueryLanguage
 from connectors.kinds.salesforce import soql
-from connectors.queries import (
+from connectors.kit.queries import (
     BEGINNING,
     DAY,
     MOMENT,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.changed import Changed, How, by_stamps, stamp, without
 from connectors.kinds.salesforce import soql, told
+from connectors.kit.changed import Changed, How, by_stamps, stamp, without
 
 _HOW = {"CREATE": How.ADDED, "UNDELETE": How.ADDED, "UPDATE": How.MODIFIED, "DELETE": How.DELETED}
 _FORMS = ("record", "changed", "gap", "deleted")

@@ -7,11 +7,11 @@ from typing import Any
 
 from audit.proofs import canonical
 from connectors.base import Inbound, Refused
-from connectors.batches import events_of
-from connectors.bookmarks import WANTED
+from connectors.inbound.bookmarks import WANTED
 from connectors.kinds.salesforce import soql, told
 from connectors.kinds.salesforce.arguments import full_id
 from connectors.kinds.salesforce.settings import SalesforceConfig
+from connectors.kit.batches import events_of
 
 MOST_RECORDS = 5000
 HEADER = "ChangeEventHeader"

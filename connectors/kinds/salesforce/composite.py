@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from connectors.answers import Explained
 from connectors.base import Record, Refused, Unanswered
 from connectors.kinds.salesforce import soql
 from connectors.kinds.salesforce.settings import FIELDS
+from connectors.kit.answers import Explained
 
 if TYPE_CHECKING:
     from connectors.kinds.salesforce.connector import Salesforce

@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from connectors import addresses, credentials, discovering
-from connectors.answers import Explained
 from connectors.base import (
     Blocked,
     Health,
@@ -23,7 +21,6 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.credentials import Token
 from connectors.kinds.salesforce import (
     asking,
     changes,
@@ -40,10 +37,14 @@ from connectors.kinds.salesforce import (
 from connectors.kinds.salesforce.operations import KEY_FIELD, READS, TELLS, WRITES
 from connectors.kinds.salesforce.pages import PAGES
 from connectors.kinds.salesforce.settings import FIELDS, STAMPS, SalesforceConfig
-from connectors.queries import listed
-from connectors.rest import RestConnector, before_writing
-from connectors.tickets import MARK
+from connectors.kit import credentials, discovering
+from connectors.kit.answers import Explained
+from connectors.kit.credentials import Token
+from connectors.kit.queries import listed
+from connectors.kit.rest import RestConnector, before_writing
+from connectors.talk.tickets import MARK
 from connectors.transport import Reply
+from connectors.wire import addresses
 
 
 class Salesforce(RestConnector):

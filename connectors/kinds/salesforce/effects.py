@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from connectors.base import Change, NotFound, Observed, Record, Undo
-from connectors.tickets import MARK
+from connectors.talk.tickets import MARK
 
 CLOSED = "Closed"
 NEW = "New"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, StringConstraints
 
-from connectors import openrecords
 from connectors.base import Arguments, Connector, NotFound, Record, Risk, Write, Written
-from connectors.declaredactions import Scalar
 from connectors.kinds.salesforce.arguments import Id, Name, Text
-from connectors.openlists import Opened, the_open
-from connectors.openrecords import Matched, to_be
-from connectors.rest import before_writing
+from connectors.kit import openrecords
+from connectors.kit.declaredactions import Scalar
+from connectors.kit.openlists import Opened, the_open
+from connectors.kit.openrecords import Matched, to_be
+from connectors.kit.rest import before_writing
 
 if TYPE_CHECKING:
     from connectors.kinds.salesforce.connector import Salesforce

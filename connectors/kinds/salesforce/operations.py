@@ -19,8 +19,8 @@ from connectors.kinds.salesforce.arguments import (
     ReopenArguments,
     UncommentArguments,
 )
-from connectors.messages import Message
-from connectors.tickets import MARK
+from connectors.talk.messages import Message
+from connectors.talk.tickets import MARK
 
 if TYPE_CHECKING:
     from connectors.kinds.salesforce.connector import Salesforce

@@ -3,11 +3,11 @@
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from connectors import xmltext
 from connectors.base import HookAnswer, Inbound, Refused
 from connectors.kinds.salesforce import soql, told
 from connectors.kinds.salesforce.arguments import full_id
 from connectors.kinds.salesforce.settings import SalesforceConfig
+from connectors.wire import xmltext
 
 MOST = 100
 _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import Inbound, Record
-from connectors.bookmarks import LEFT_OFF
+from connectors.inbound.bookmarks import LEFT_OFF
 from connectors.kinds.salesforce import soql, told
 from connectors.kinds.salesforce.changes import POLLED, RESYNC
 from connectors.kinds.salesforce.settings import FIELDS

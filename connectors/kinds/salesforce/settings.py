@@ -7,10 +7,10 @@ from pydantic import Field, StringConstraints, field_validator
 
 from connectors.base import Arguments
 from connectors.kinds.salesforce.operations import KEY_FIELD
-from connectors.openlists import Opened, opened_of
-from connectors.pages import FrontEnd, front_end
-from connectors.queries import listed
-from connectors.roots import Root
+from connectors.kit.openlists import Opened, opened_of
+from connectors.kit.pages import FrontEnd, front_end
+from connectors.kit.queries import listed
+from connectors.wire.roots import Root
 
 STAMPS = ["CreatedDate", "LastModifiedDate", "SystemModstamp"]
 FIELDS: dict[str, list[str]] = {

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from connectors import tickets
 from connectors.base import Inbound, Refused, Written
 from connectors.kinds.salesforce import effects, soql, told
 from connectors.kinds.salesforce.arguments import full_id
 from connectors.kinds.salesforce.settings import FIELDS, STAMPS
-from connectors.messages import Message
-from connectors.rest import before_writing
-from connectors.tickets import Said, Ticket, Tickets
+from connectors.kit.rest import before_writing
+from connectors.talk import tickets
+from connectors.talk.messages import Message
+from connectors.talk.tickets import Said, Ticket, Tickets
 
 if TYPE_CHECKING:
     from connectors.kinds.salesforce.connector import Salesforce

@@ -8,8 +8,8 @@ from pydantic import Field, StringConstraints
 from connectors.base import Read
 from connectors.freely import QueryLanguage
 from connectors.kinds.sap import odata
-from connectors.odataquery import Comparisons, ODataFreeQuery
-from connectors.queries import BEGINNING, WATERMARK, Word
+from connectors.kit.odataquery import Comparisons, ODataFreeQuery
+from connectors.kit.queries import BEGINNING, WATERMARK, Word
 
 _TYPED = r"[0-9A-Fa-f.:TZ+-]{1,40}|\{watermark\}"
 _WORDS = re.compile(

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.changed import Changed, How, stamp
 from connectors.kinds.sap import events, odata
 from connectors.kinds.sap.reads import QUERIES
 from connectors.kinds.sap.settings import watched_of
+from connectors.kit.changed import Changed, How, stamp
 
 # What an event of S/4HANA is called at its end, before its version.
 _HOW = {"Created": How.ADDED, "Changed": How.MODIFIED, "Deleted": How.DELETED}

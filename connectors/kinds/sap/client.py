@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from connectors import credentials, sessions
-from connectors.answers import Explained, raise_for
 from connectors.base import Blocked, Record, Refused, Unanswered
-from connectors.credentials import Token
 from connectors.kinds.sap import odata, xmltext
 from connectors.kinds.sap.settings import SapConfig, Service, SignIn
+from connectors.kit import credentials, sessions
+from connectors.kit.answers import Explained, raise_for
+from connectors.kit.credentials import Token
+from connectors.kit.rest import EFFECT_HEADER, RestConnector, before_writing
+from connectors.kit.sessions import Session
 from connectors.redaction import Redactor
-from connectors.rest import EFFECT_HEADER, RestConnector, before_writing
-from connectors.sessions import Session
 from connectors.transport import Reply
 
 # A RequestID older than what the system remembers: it was carried out, or may have been.

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from connectors import discovering
 from connectors.base import Blocked, Health, Inbound, NotFound, Read, Record, Sample, Unanswered, Write, Written
 from connectors.kinds.sap import asking, events, journal, odata, polling, reversals, rfc, samples, sending
 from connectors.kinds.sap.client import SapClient
@@ -14,7 +13,8 @@ from connectors.kinds.sap.pages import PAGES
 from connectors.kinds.sap.reads import BY_REFERENCE, FUNCTION, JOURNAL, QUERIES, READS, REVERSAL, Query
 from connectors.kinds.sap.settings import SapConfig, Service, listed, set_of
 from connectors.kinds.sap.writes import WRITES
-from connectors.queries import listed as names_in
+from connectors.kit import discovering
+from connectors.kit.queries import listed as names_in
 
 MOST_PAGES = 50
 

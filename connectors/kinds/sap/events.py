@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 from audit.proofs import canonical
 from connectors.base import Inbound, Refused
-from connectors.batches import events_in, value_of
 from connectors.kinds.sap import idocs
 from connectors.kinds.sap.settings import SapConfig
+from connectors.kit.batches import events_in, value_of
 
 LONGEST_ID = 200
 _KEY = re.compile(r"[A-Za-z0-9_/-]{1,20}\Z")

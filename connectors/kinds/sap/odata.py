@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from connectors.base import Record, Unanswered
 from connectors.kinds.sap.settings import Service
-from connectors.queries import DAY, MOMENT
+from connectors.kit.queries import DAY, MOMENT
 from connectors.transport import NotJson, Reply
 
 _DATE = re.compile(r"/Date\((-?\d{1,15})([+-]\d{1,4})?\)/\Z")

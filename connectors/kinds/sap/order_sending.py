@@ -14,7 +14,7 @@ from connectors.base import ConnectorError, Record, Refused, Unanswered, Written
 from connectors.kinds.sap import odata, order_effects, orders
 from connectors.kinds.sap.effects import ITEM, ORDER, the
 from connectors.kinds.sap.settings import SALES
-from connectors.rest import before_writing
+from connectors.kit.rest import before_writing
 
 if TYPE_CHECKING:
     from connectors.kinds.sap.sending import Use

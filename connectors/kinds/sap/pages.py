@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.pages import Pages
+from connectors.kit.pages import Pages
 
 _NAMED = (
     ("SalesOrder", "A_SalesOrder"),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import Blocked, ConnectorError, Locked, Refused, Unanswered, Unreachable
 from connectors.kinds.sap import xmltext
 from connectors.kinds.sap.settings import Style
-from connectors.rest import before_writing
-from connectors.sessions import Session
+from connectors.kit.rest import before_writing
+from connectors.kit.sessions import Session
 from connectors.transport import Reply
 
 if TYPE_CHECKING:

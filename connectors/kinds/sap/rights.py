@@ -4,7 +4,7 @@ from typing import Any
 
 from connectors.kinds.sap.reads import QUERIES
 from connectors.kinds.sap.settings import BILLING, CREDIT, SALES, SUPPLIER
-from connectors.needs import Needs, Told
+from connectors.kit.needs import Needs, Told
 
 ALWAYS = ("a communication user (or technical user) of its own that may call the services below and no others",)
 _ORDER, _BLOCK = f"{SALES}/A_SalesOrder", f"{CREDIT}/A_CreditBlockedSalesDocument"

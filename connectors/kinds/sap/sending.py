@@ -11,7 +11,7 @@ from connectors.base import NotFound, Record, Refused, VersionConflict, Write, W
 from connectors.kinds.sap import journal, odata, order_sending, outgoing
 from connectors.kinds.sap.client import READ
 from connectors.kinds.sap.settings import BILLING, CREDIT, SALES, SUPPLIER, listed
-from connectors.rest import before_writing
+from connectors.kit.rest import before_writing
 
 if TYPE_CHECKING:
     from connectors.kinds.sap.connector import Sap

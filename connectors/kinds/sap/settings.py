@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from connectors.base import Arguments
-from connectors.pages import FrontEnd, front_end
-from connectors.roots import Root
+from connectors.kit.pages import FrontEnd, front_end
+from connectors.wire.roots import Root
 
 _PATH = re.compile(r"/[A-Za-z0-9_.~;=/-]{1,250}\Z")
 _SERVICE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(?:;v=\d{1,4})?\Z")

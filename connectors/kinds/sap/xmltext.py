@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from connectors.xmltext import BadXml, clean, local, parsed
+from connectors.wire.xmltext import BadXml, clean, local, parsed
 
 __all__ = ["BadXml", "clean", "local", "parsed", "value_of", "written"]
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit.clock import db_now
-from connectors import chats, secretaddress
-from connectors.answers import Explained, raise_for
 from connectors.base import (
     Blocked,
     Health,
@@ -21,10 +19,13 @@ from connectors.base import (
 )
 from connectors.kinds.slack import events, posting
 from connectors.kinds.slack.settings import SlackConfig, Way
-from connectors.messages import THREAD, Message
+from connectors.kit.answers import Explained, raise_for
 from connectors.redaction import Redactor
-from connectors.tellers import Teller
+from connectors.talk import chats
+from connectors.talk.messages import THREAD, Message
+from connectors.talk.tellers import Teller
 from connectors.transport import NotJson, Reply
+from connectors.wire import secretaddress
 
 _CODE = re.compile(r"[a-z0-9_]{1,80}\Z")
 

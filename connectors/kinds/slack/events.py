@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from connectors import chats, signatures
 from connectors.base import HookAnswer, Inbound, Refused, Unauthorized
-from connectors.batches import value_of
 from connectors.kinds.slack.settings import SlackConfig
+from connectors.kit.batches import value_of
+from connectors.talk import chats
+from connectors.wire import signatures
 
 WINDOW_SECONDS = 300
 SIGNATURE, TIMESTAMP = "x-slack-signature", "x-slack-request-timestamp"

@@ -6,11 +6,11 @@ Sources: Slack developer documentation, "chat.postMessage", "Incoming webhooks",
 import uuid
 from typing import Any
 
-from connectors import chats
-from connectors.answers import retry_after
 from connectors.base import ConnectorError, RateLimited, Refused, Unanswered, Unauthorized
 from connectors.kinds.slack.events import escaped, place_of
-from connectors.messages import Message
+from connectors.kit.answers import retry_after
+from connectors.talk import chats
+from connectors.talk.messages import Message
 from connectors.transport import Reply
 
 LONGEST_FALLBACK, LONGEST_SECTION, LONGEST_FIELD, LONGEST_BUTTON = 3000, 2900, 1900, 75

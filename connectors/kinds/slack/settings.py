@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from connectors import mentions
 from connectors.base import Arguments
-from connectors.mentions import Patterns
-from connectors.roots import WithoutSlash
+from connectors.talk import mentions
+from connectors.talk.mentions import Patterns
+from connectors.wire.roots import WithoutSlash
 
 
 class Way(StrEnum):

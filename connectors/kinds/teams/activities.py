@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from connectors import chats, signatures
 from connectors.base import Blocked, HookAnswer, Inbound, Refused, Unauthorized
-from connectors.batches import value_of
 from connectors.kinds.teams import cards
 from connectors.kinds.teams.settings import TeamsConfig
+from connectors.kit.batches import value_of
+from connectors.talk import chats
+from connectors.wire import signatures
 
 _NAMED = re.compile(r"<at\b[^<>]*>[^<>]*</at>", re.IGNORECASE)
 _BREAK = re.compile(r"<(?:br\s*/?|/p|/div|/li|/tr)>", re.IGNORECASE)

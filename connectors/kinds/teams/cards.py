@@ -7,8 +7,8 @@ Sources: Microsoft Teams developer documentation, "Create and send messages with
 import json
 from typing import Any
 
-from connectors import chats
-from connectors.messages import Message
+from connectors.talk import chats
+from connectors.talk.messages import Message
 
 LARGEST = 28_000  # bytes; below both readings of 28 KB
 _TITLE, _NAME, _VALUE, _LABEL = 300, 60, 200, 60

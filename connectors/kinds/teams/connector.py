@@ -8,8 +8,6 @@ from typing import Any
 from django.conf import settings as django_settings
 
 from audit.clock import db_now
-from connectors import secretaddress
-from connectors.answers import Explained, raise_for, retry_after
 from connectors.base import (
     ConnectorError,
     Health,
@@ -25,10 +23,12 @@ from connectors.base import (
 )
 from connectors.kinds.teams import activities, cards
 from connectors.kinds.teams.settings import TeamsConfig
-from connectors.messages import Message
+from connectors.kit.answers import Explained, raise_for, retry_after
 from connectors.redaction import Redactor
-from connectors.tellers import Teller
+from connectors.talk.messages import Message
+from connectors.talk.tellers import Teller
 from connectors.transport import Reply
+from connectors.wire import secretaddress
 
 # What a connector of the older sort says in the body of a 200 where the message did not get through.
 _FAILED = re.compile(r"webhook message delivery failed|HTTP error \d{3}", re.IGNORECASE)

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from connectors import mentions
 from connectors.base import Arguments
-from connectors.mentions import Patterns
+from connectors.talk import mentions
+from connectors.talk.mentions import Patterns
 
 
 class TeamsConfig(Arguments):

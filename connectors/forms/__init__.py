@@ -1,0 +1,1 @@
+"""The forms and pages on which a connection is configured and tried."""

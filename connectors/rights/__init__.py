@@ -1,0 +1,1 @@
+"""Which rights of a connection are used, what names them, and the click that takes one away."""

@@ -1,0 +1,1 @@
+"""What goes over the line, whatever the system: addresses, connections, signatures, and formats read within bounds."""
