@@ -17,7 +17,7 @@ from django.core.management import call_command
 
 from audit import people, tokens
 from audit.models import ApiToken
-from connectors.simulator.maildesk import free_ports
+from connectors.simulator.mail.desk import free_ports
 from connectors.simulator.receiver import signing_secret
 from playbooks.manifests import installer
 

@@ -8,10 +8,10 @@ import signal
 import sys
 import threading
 
-from .server import serve
-from .stream import SECONDS, SIGNALS
-from .telling import TELLERS, Teller
-from .traffic import Target, Traffic
+from connectors.simulator.server import serve
+from connectors.simulator.stream import SECONDS, SIGNALS
+from connectors.simulator.telling import TELLERS, Teller
+from connectors.simulator.traffic import Target, Traffic
 
 SECRETS = {"--secret", "--hook-secret", "--token"}
 

@@ -7,10 +7,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from . import chat, dv_changes, dv_tables, faults, ledger, letters, sap_desk, sap_tables, sf_outbound, sobjects, tokens
-from .entities import COMPANY, ENTITY_SETS, Kind
-from .messages import Answer, Refusal, Request
-from .store import PERSON, Fields, Record, Session, Store
+from connectors.simulator import faults, ledger, tokens
+from connectors.simulator.chat import service as chat
+from connectors.simulator.dataverse import changes as dv_changes
+from connectors.simulator.dataverse import tables as dv_tables
+from connectors.simulator.fo.entities import COMPANY, ENTITY_SETS, Kind
+from connectors.simulator.mail import letters
+from connectors.simulator.messages import Answer, Refusal, Request
+from connectors.simulator.salesforce import outbound as sf_outbound
+from connectors.simulator.salesforce import sobjects
+from connectors.simulator.sap import desk as sap_desk
+from connectors.simulator.sap import tables as sap_tables
+from connectors.simulator.store import PERSON, Fields, Record, Session, Store
 
 
 class Control:

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .messages import Refusal, Request
-from .store import Fields, Session
+from connectors.simulator.messages import Refusal, Request
+from connectors.simulator.store import Fields, Session
 
 FAULT_HEADER = "X-Sim-Fault"
 SYSTEMS = {"fo": "fo", "dynamics_fo": "fo", "sf": "sf", "salesforce": "sf", "dv": "dv", "dataverse": "dv", "sap": "sap"}

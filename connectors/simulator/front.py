@@ -6,8 +6,8 @@ import html
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import sobjects
-from .messages import Answer, Exchange, Refusal
+from connectors.simulator.messages import Answer, Exchange, Refusal
+from connectors.simulator.salesforce import sobjects
 
 # The menu items that open the forms of F&O, and whose list each is.
 FORMS = {

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from .messages import Refusal
-from .store import Fields, Session, parsed
+from connectors.simulator.messages import Refusal
+from connectors.simulator.store import Fields, Session, parsed
 
 FORM = 1
 LISTS: dict[str, dict[str, str]] = {

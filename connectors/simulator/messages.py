@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
-from .store import Fields, Session, Store
+from connectors.simulator.store import Fields, Session, Store
 
 
 class Refusal(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from .store import Fields
+from connectors.simulator.store import Fields
 
 NAMESPACE = uuid.UUID("6a2c0b5e-8f0d-4c55-9b1c-2d7f0f6f4711")
 

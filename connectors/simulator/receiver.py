@@ -13,8 +13,8 @@ import json
 import time
 from urllib.parse import unquote
 
-from .messages import Answer, Exchange, Refusal, Request
-from .store import Fields, Store
+from connectors.simulator.messages import Answer, Exchange, Refusal, Request
+from connectors.simulator.store import Fields, Store
 
 SYSTEM = "receiver"
 EVENT = "Event"

@@ -17,19 +17,19 @@ from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from . import faults
-from .business import plant
-from .chat import Slack, Teams
-from .control import Control
-from .dataverse import Dataverse
-from .faults import Fault
-from .fo import DynamicsFO
-from .maildesk import MailPair
-from .messages import Answer, Exchange, Refusal, Request, effect_key_of
-from .receiver import Receiver
-from .salesforce import Salesforce
-from .sap import Sap
-from .store import Store, now_text
+from connectors.simulator import faults
+from connectors.simulator.chat.service import Slack, Teams
+from connectors.simulator.control import Control
+from connectors.simulator.dataverse.service import Dataverse
+from connectors.simulator.distributor.business import plant
+from connectors.simulator.faults import Fault
+from connectors.simulator.fo.service import DynamicsFO
+from connectors.simulator.mail.desk import MailPair
+from connectors.simulator.messages import Answer, Exchange, Refusal, Request, effect_key_of
+from connectors.simulator.receiver import Receiver
+from connectors.simulator.salesforce.service import Salesforce
+from connectors.simulator.sap.service import Sap
+from connectors.simulator.store import Store, now_text
 
 logger = logging.getLogger(__name__)
 

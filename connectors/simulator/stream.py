@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import ledger_scenes, money_scenes, payables
-from .business import World, build
-from .catalogue import BUSINESS_UNIT, CURRENCY
-from .planting import Planted
-from .store import Fields
+from connectors.simulator.distributor import money_scenes, payables
+from connectors.simulator.distributor.business import World, build
+from connectors.simulator.distributor.catalogue import BUSINESS_UNIT, CURRENCY
+from connectors.simulator.distributor.planting import Planted
+from connectors.simulator.sap import scenes as ledger_scenes
+from connectors.simulator.store import Fields
 
 SECONDS = 110.0
 SIGNALS = 320

@@ -17,15 +17,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from . import chat_told, holding, sap_idocs, sf_outbound, sf_told
-from .dv_tables import SYSTEM as DATAVERSE
-from .dv_tables import TABLES, Column
-from .messages import Refusal
-from .news import NAMESPACE, Change, Message
-from .sap_tables import SYSTEM as SAP
-from .store import Fields, Session, Store, now_text
-from .stream import ticks
-from .traffic import Target, send
+from connectors.simulator.chat import told as chat_told
+from connectors.simulator.dataverse.tables import SYSTEM as DATAVERSE
+from connectors.simulator.dataverse.tables import TABLES, Column
+from connectors.simulator.distributor import holding
+from connectors.simulator.messages import Refusal
+from connectors.simulator.news import NAMESPACE, Change, Message
+from connectors.simulator.salesforce import outbound as sf_outbound
+from connectors.simulator.salesforce import told as sf_told
+from connectors.simulator.sap import idocs as sap_idocs
+from connectors.simulator.sap.tables import SYSTEM as SAP
+from connectors.simulator.store import Fields, Session, Store, now_text
+from connectors.simulator.stream import ticks
+from connectors.simulator.traffic import Target, send
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 
-from .store import Store
+from connectors.simulator.store import Store
 
 LIFETIME = 3600.0
 

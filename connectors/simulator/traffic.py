@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
-from . import sobjects
-from .store import PERSON, Store, now_text
-from .stream import CASE, EVENT, SECONDS, SIGNALS, Post, encoded, plan_posts, plan_signals
+from connectors.simulator.salesforce import sobjects
+from connectors.simulator.store import PERSON, Store, now_text
+from connectors.simulator.stream import CASE, EVENT, SECONDS, SIGNALS, Post, encoded, plan_posts, plan_signals
 
 logger = logging.getLogger(__name__)
 

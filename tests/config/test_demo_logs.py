@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from config import demo_logs
-from connectors.simulator import history
-from connectors.simulator.business import build
+from connectors.simulator.distributor import history
+from connectors.simulator.distributor.business import build
 from incidents.models import Incident
 from insights.detectors import running
 from insights.detectors.models import Detector, DetectorFinding, DetectorRun, Rehearsal

@@ -7,8 +7,8 @@ from typing import Any
 
 from connectors import actions
 from connectors.models import Connection
-from connectors.simulator.mailbox import Mailbox, imap_server
-from connectors.simulator.postoffice import smtp_server
+from connectors.simulator.mail.mailbox import Mailbox, imap_server
+from connectors.simulator.mail.postoffice import smtp_server
 
 OURS = "goldseam@contoso.test"
 PASSWORD = "simulator"

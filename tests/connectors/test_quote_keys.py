@@ -11,7 +11,7 @@ from connectors.base import Blocked, ConnectorError, NotFound, Refused, Unanswer
 from connectors.kinds.dynamics_fo import odata
 from connectors.kinds.salesforce import soql
 from connectors.models import Connection
-from connectors.simulator.soql import Parser
+from connectors.simulator.salesforce.soql import Parser
 from tests.connectors.conftest import Simulated
 from tests.connectors.factories import ORG, ROOT, Played, make_crm, make_fo
 

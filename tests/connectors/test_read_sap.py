@@ -96,7 +96,7 @@ def many(sap: Connection, simulated: Simulated) -> Connection:
 def test_both_versions_answer_the_same_question_alike(
     many: Connection, entity: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.simulator.sap_query.PAGE", 2)
+    monkeypatch.setattr("connectors.simulator.sap.query.PAGE", 2)
     many.config = {**many.config, "page_size": 2, "query_entities": entity}
     many.save()
     question = {"filter": "SoldToParty eq '2' AND TotalNetAmount gt 2", "orderby": "SalesOrder asc"}

@@ -11,7 +11,7 @@ from connectors import gateway
 from connectors.base import Blocked, ConnectorError, Locked, RateLimited, Refused, Unanswered, Unauthorized, Unreachable
 from connectors.inbound.polling import poll_one
 from connectors.models import Call, Connection, Delivery
-from connectors.simulator.postoffice import CUT
+from connectors.simulator.mail.postoffice import CUT
 from tests.connectors.mail_world import OURS, World, letter, message
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,8 +8,9 @@ from django.test import Client
 
 from connectors.inbound import polling
 from connectors.models import Connection, Delivery
-from connectors.simulator import sf_outbound, telling
-from connectors.simulator.business import planted
+from connectors.simulator import telling
+from connectors.simulator.distributor.business import planted
+from connectors.simulator.salesforce import outbound as sf_outbound
 from connectors.simulator.telling import Teller
 from connectors.simulator.traffic import Target
 from incidents.detection import process

@@ -14,7 +14,7 @@ from approvals.models import ApprovalRequest
 from connectors import transport
 from connectors.kit import credentials
 from connectors.models import Delivery
-from connectors.simulator import holding
+from connectors.simulator.distributor import holding
 from connectors.simulator.server import serve
 from incidents.entity_models import Alias
 from incidents.models import Comment, Incident, Signal

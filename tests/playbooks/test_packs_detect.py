@@ -7,7 +7,7 @@ import pytest
 from audit.clock import db_now
 from connectors.kinds.dynamics_fo import events
 from connectors.models import Connection, Delivery
-from connectors.simulator.business import planted
+from connectors.simulator.distributor.business import planted
 from connectors.simulator.server import serve
 from incidents import detection
 from incidents.intake import accept

@@ -8,7 +8,7 @@ import pytest
 
 from connectors import gateway
 from connectors.models import Connection
-from connectors.simulator.business import planted
+from connectors.simulator.distributor.business import planted
 from connectors.simulator.server import serve
 from incidents import evidence, rootcause
 from incidents.intake import accept

@@ -10,8 +10,8 @@ from approvals import actions as approvals
 from approvals.models import ApprovalRequest
 from audit.clock import db_now
 from connectors.models import Connection, Delivery
-from connectors.simulator import sap_acts
-from connectors.simulator.business import build
+from connectors.simulator.distributor.business import build
+from connectors.simulator.sap import acts as sap_acts
 from connectors.simulator.server import serve
 from incidents import evidence, rootcause
 from incidents.detection import process

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connectors.simulator.business import planted
+from connectors.simulator.distributor.business import planted
 from connectors.simulator.server import serve
 from incidents.intake import accept
 from incidents.models import Incident, Statement

@@ -4,8 +4,8 @@ import pytest
 
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
-from connectors.simulator import sobjects
-from connectors.simulator.business import planted
+from connectors.simulator.distributor.business import planted
+from connectors.simulator.salesforce import sobjects
 from connectors.simulator.server import serve
 from incidents import evidence
 from incidents.states import Status

@@ -6,8 +6,8 @@ import pytest
 
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
-from connectors.simulator.business import build
-from connectors.simulator.money_scenes import RULES
+from connectors.simulator.distributor.business import build
+from connectors.simulator.distributor.money_scenes import RULES
 from connectors.simulator.server import serve
 from incidents import evidence, rootcause
 from incidents.models import Incident, Statement

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from approvals.models import ApprovalRequest
-from connectors.simulator.business import build
+from connectors.simulator.distributor.business import build
 from connectors.simulator.server import serve
 from incidents import evidence, rootcause
 from incidents.models import Incident, Statement

@@ -11,7 +11,7 @@ from connectors import transport
 from connectors.kinds.slack import connector as slack_connector
 from connectors.kinds.teams import connector as teams_connector
 from connectors.models import Delivery
-from connectors.simulator.business import planted
+from connectors.simulator.distributor.business import planted
 from connectors.simulator.server import RunningSimulator, serve
 from incidents import detection
 from incidents.models import ExceptionKind, Incident, Signal

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.simulator.dv_tables import id_of
+from connectors.simulator.dataverse.tables import id_of
 from tests.simulator.bench import Bench
 
 API = "/dv/api/data/v9.2"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from connectors.simulator.sobjects import full_id
+from connectors.simulator.salesforce.sobjects import full_id
 from tests.simulator.bench import Bench
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.simulator.mailbox import Mailbox, imap_server, words
-from connectors.simulator.postoffice import smtp_server
+from connectors.simulator.mail.mailbox import Mailbox, imap_server, words
+from connectors.simulator.mail.postoffice import smtp_server
 
 RAW = b"Message-ID: <1@partner.test>\r\nSubject: hello\r\n\r\n.text\r\n"
 

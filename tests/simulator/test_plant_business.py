@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from connectors.simulator.business import World, build, planted
-from connectors.simulator.catalogue import BUSINESS_UNIT, CUSTOMERS
-from connectors.simulator.entities import ENTITY_SETS, cents
-from connectors.simulator.planting import Planted
+from connectors.simulator.distributor.business import World, build, planted
+from connectors.simulator.distributor.catalogue import BUSINESS_UNIT, CUSTOMERS
+from connectors.simulator.distributor.planting import Planted
+from connectors.simulator.fo.entities import ENTITY_SETS, cents
 from tests.simulator.bench import YES, Bench
 
 TODAY = date(2026, 11, 22)
@@ -324,7 +324,7 @@ def test_the_business_can_be_planted_from_any_seed(seed: int):
 
 def test_another_process_with_another_hash_seed_plants_the_same():
     code = (
-        "import datetime, hashlib, json; from connectors.simulator.business import build;"
+        "import datetime, hashlib, json; from connectors.simulator.distributor.business import build;"
         "world = build(7, datetime.date(2026, 11, 22));"
         "print(hashlib.sha256(json.dumps(world.rows).encode()).hexdigest())"
     )

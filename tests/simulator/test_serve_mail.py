@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.simulator import letters, maildesk
 from connectors.simulator.__main__ import arguments, hooks
+from connectors.simulator.mail import desk as maildesk
+from connectors.simulator.mail import letters
 from connectors.simulator.server import RunningSimulator, serve
 from connectors.simulator.store import Store
 from tests.simulator.bench import Bench

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.simulator.business import planted
+from connectors.simulator.distributor.business import planted
 from connectors.simulator.stream import CASE, CLOUD, EVENT, QUICK, Post, Signal, encoded, plan_posts, plan_signals
 
 TODAY = "2026-11-22"

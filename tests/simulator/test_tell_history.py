@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from connectors.simulator import history
-from connectors.simulator.business import build as build_world
+from connectors.simulator.distributor import history
+from connectors.simulator.distributor.business import build as build_world
 
 TODAY = date(2026, 11, 22)
 EU, US = "demf", "usmf"

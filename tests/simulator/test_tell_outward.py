@@ -15,9 +15,11 @@ from connectors.kinds.sap import idocs
 from connectors.kinds.sap.settings import SapConfig
 from connectors.kinds.slack import events
 from connectors.kinds.slack.settings import SlackConfig
-from connectors.simulator import sap_idocs, sf_outbound, telling
+from connectors.simulator import telling
 from connectors.simulator.messages import Refusal
 from connectors.simulator.news import Change
+from connectors.simulator.salesforce import outbound as sf_outbound
+from connectors.simulator.sap import idocs as sap_idocs
 from connectors.simulator.telling import Teller
 from connectors.simulator.traffic import Target
 from tests.simulator.bench import Bench

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from connectors.simulator.business import World, build
-from connectors.simulator.entities import cents
-from connectors.simulator.payables import RULES
-from connectors.simulator.planting import Planted
+from connectors.simulator.distributor.business import World, build
+from connectors.simulator.distributor.payables import RULES
+from connectors.simulator.distributor.planting import Planted
+from connectors.simulator.fo.entities import cents
 from connectors.simulator.stream import CASE, CLOUD, EVENT, plan_signals
 
 TODAY = date(2026, 11, 22)

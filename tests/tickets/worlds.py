@@ -7,7 +7,9 @@ from django.db.models import F
 
 from connectors.inbound import polling
 from connectors.models import Connection, Delivery
-from connectors.simulator import dv_tables, sobjects, telling
+from connectors.simulator import telling
+from connectors.simulator.dataverse import tables as dv_tables
+from connectors.simulator.salesforce import sobjects
 from connectors.simulator.telling import Change
 from incidents import detection
 from incidents.models import ExceptionKind, Incident

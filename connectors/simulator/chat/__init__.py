@@ -1,0 +1,1 @@
+"""Slack and Teams as they answer and tell on the wire."""

@@ -1,0 +1,1 @@
+"""The mailbox of the enterprise: read by IMAP, filled by SMTP."""
