@@ -63,7 +63,7 @@ def bring_in(seed: int = 7) -> list[EventLog]:
     wanted = [company for company, name in NAMES.items() if not EventLog.objects.filter(name=name).exists()]
     folder: Path = settings.DATA_DIR / "demo_logs_incoming"
     shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "connectors.simulator.distributor.history", "--out", str(folder), "--seed", str(seed)]
+    command = [sys.executable, "-m", history.__name__, "--out", str(folder), "--seed", str(seed)]
     # A process of its own: drawing a year of events must not hold up the pages.
     subprocess.run(command, cwd=settings.BASE_DIR, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
     made = [_receive(folder / history.file_of(company), company) for company in wanted]

@@ -48,8 +48,7 @@ WHOLE = {
     "creditonhold": True, "creditlimit": 5000, "statuscode": 1,
     "ownerid": {"Id": ID, "LogicalName": "systemuser"}, "modifiedon": "2026-01-01T00:00:00Z",
 }  # fmt: skip
-STRIPPED = {**CONTEXT, "InputParameters": [], "ParentContext": None}
-SHORT = {"X-Ms-Dynamics-Msg-Size-Exceeded": "true"}
+STRIPPED, SHORT = {**CONTEXT, "InputParameters": [], "ParentContext": None}, {"X-Ms-Dynamics-Msg-Size-Exceeded": "true"}
 
 
 def post(body: Any, *, secret: str = HOOK_SECRET, slug: str = "dv", **headers: str) -> Any:
