@@ -1,6 +1,8 @@
 """What every test may lean on: a database file per process, people by role, and API clients."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from django.core.cache import cache
 from django.db import connection, connections
 from rest_framework.test import APIClient
 
+from audit import slots
+from audit.clock import db_now
 from tests import emptying
 from tests.factories import make_token, make_user
 
@@ -64,6 +68,20 @@ def _fresh_cache() -> Iterator[None]:
     """Counters of rate limits must not leak from one test into the next."""
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _turns_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at a schedule is a turn of its own: what two looks have in common is never left to the second."""
+    turns = count(1)
+    monkeypatch.setattr(slots, "db_now", lambda: db_now() + timedelta(days=2 * next(turns)))
+
+
+@pytest.fixture
+def one_turn(db: None, _turns_pass: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All looks at a schedule fall into one turn, however long they take."""
+    noon = db_now()
+    monkeypatch.setattr(slots, "db_now", lambda: noon)
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from tests.approvals.factories import make_request, run_out
 pytestmark = pytest.mark.django_db
 
 
-def test_the_sweep_settles_what_ran_out_and_says_how_many(settings):
-    settings.SWEEP_SECONDS = 86_400
+def test_the_sweep_settles_what_ran_out_and_says_how_many():
     approval = run_out(make_request())
 
     settled = tasks.expire_approvals()
@@ -18,8 +17,8 @@ def test_the_sweep_settles_what_ran_out_and_says_how_many(settings):
     assert (settled, approval.state) == (1, "expired")
 
 
-def test_a_second_beat_in_the_same_turn_does_nothing(settings):
-    settings.SWEEP_SECONDS = 86_400
+@pytest.mark.usefixtures("one_turn")
+def test_a_second_beat_in_the_same_turn_does_nothing():
     tasks.expire_approvals()
     approval = run_out(make_request())
 

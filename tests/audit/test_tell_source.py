@@ -72,6 +72,7 @@ def test_the_database_tells_an_aware_time_in_utc_that_moves_on():
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("one_turn")
 def test_each_turn_is_taken_once():
     assert [take_slot("sla", 3600), take_slot("sla", 3600), take_slot("poll", 3600)] == [True, False, True]
 
@@ -86,5 +87,6 @@ def test_turns_of_long_ago_are_forgotten():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("one_turn")
 def test_of_many_schedulers_one_takes_the_turn():
     assert sorted(numbered(6, lambda _: take_slot("sla", 86_400))) == [False] * 5 + [True]

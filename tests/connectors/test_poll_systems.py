@@ -95,8 +95,8 @@ def test_a_silent_system_is_asked_again_from_where_it_was(crm: Connection, simul
     assert (missed.accepted, found.accepted) == (0, 1)
 
 
-def test_two_beats_poll_once_and_only_what_is_to_be_polled(db: None, played: Played, settings: Any) -> None:
-    settings.POLL_SECONDS = 3600
+@pytest.mark.usefixtures("one_turn")
+def test_two_beats_poll_once_and_only_what_is_to_be_polled(db: None, played: Played) -> None:
     played.on("GET", QUERY, httpx.Response(200, json={"totalSize": 0, "done": True, "records": []}))
     make_crm(poll=True)
     make_crm(slug="quiet")

@@ -325,6 +325,7 @@ def bells(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rung
 
 
+@pytest.mark.usefixtures("one_turn")
 def test_of_two_beats_one_rings_for_what_waits(twins, bells):
     delivery = deliver()
 

@@ -297,6 +297,7 @@ def test_two_sweeps_at_once_tell_everything_once():
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("one_turn")
 def test_of_two_beats_one_sweeps():
     make_policy()
     rewind(make_incident(), 2000)

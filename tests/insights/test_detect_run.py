@@ -190,6 +190,7 @@ def test_a_case_with_letters_that_no_database_holds_is_told_all_the_same(automat
     assert detector.findings.get().entity_key == "bad\ufffdcase"
 
 
+@pytest.mark.usefixtures("one_turn")
 def test_two_schedulers_ring_once(automation, monkeypatch):
     detector = switched_on(automation)
     rung = []

@@ -38,6 +38,7 @@ def test_a_bell_that_rings_twice_mines_once():
     assert (log.state, log.ready_at, log.routines.count()) == ("ready", ready, 2)
 
 
+@pytest.mark.usefixtures("one_turn")
 def test_the_sweep_rings_for_what_waits_and_takes_its_turn_once(rung):
     log = make_task_log(mined=False)
 

@@ -32,10 +32,8 @@ def rung(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("beats", [2, 3])
-def test_of_several_beats_one_takes_the_turn(beats, monkeypatch):
-    noon = db_now()
-    monkeypatch.setattr(slots, "db_now", lambda: noon)
-
+@pytest.mark.usefixtures("one_turn")
+def test_of_several_beats_one_takes_the_turn(beats):
     taken = together(*[lambda: slots.take_slot("a turn", 3600)] * beats)
 
     assert Counter(taken) == {True: 1, False: beats - 1}
@@ -56,6 +54,7 @@ def test_each_turn_of_many_is_taken_exactly_once(beats, monkeypatch):
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("one_turn")
 def test_another_schedule_has_turns_of_its_own():
     assert slots.take_slot("one", 3600)
     assert slots.take_slot("two", 3600)
@@ -88,10 +87,9 @@ def test_the_sweep_rings_for_whoever_is_due_and_for_nobody_else(rung):
 
 
 @pytest.mark.django_db
-def test_a_second_beat_in_the_same_turn_rings_for_nobody(rung, monkeypatch):
-    noon = db_now()
-    monkeypatch.setattr(slots, "db_now", lambda: noon)
-    make_incident(status=Status.TRIAGED, due_at=noon)
+@pytest.mark.usefixtures("one_turn")
+def test_a_second_beat_in_the_same_turn_rings_for_nobody(rung):
+    make_incident(status=Status.TRIAGED, due_at=db_now())
 
     counts = [tasks.sweep(), tasks.sweep(), tasks.sweep()]
 
@@ -100,10 +98,9 @@ def test_a_second_beat_in_the_same_turn_rings_for_nobody(rung, monkeypatch):
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("one_turn")
 def test_letters_are_looked_at_once_a_turn(monkeypatch):
     looked: list[int] = []
-    noon = db_now()
-    monkeypatch.setattr(slots, "db_now", lambda: noon)
 
     def look() -> int:
         looked.append(1)

@@ -86,6 +86,7 @@ def test_nothing_is_forgotten_where_the_setting_is_nought(team: Subscription, se
     assert forgetting.forget_old() == 0
 
 
+@pytest.mark.usefixtures("one_turn")
 def test_of_two_schedulers_one_forgets(team: Subscription) -> None:
     make_old(team, OutState.SENT)
     first = tasks.forget_messages()

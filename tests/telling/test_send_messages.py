@@ -311,6 +311,7 @@ def test_a_fault_of_ours_is_dead_and_says_so_and_a_sick_database_is_no_fault(
     assert "could not be made" in caplog.text
 
 
+@pytest.mark.usefixtures("one_turn")
 def test_the_sweep_finds_what_lost_its_bell_and_the_next_of_an_incident_follows_at_once(
     subscription: Subscription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
