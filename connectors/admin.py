@@ -5,13 +5,14 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
 from audit.admin import AuditedAdmin, ReadOnlyAdmin
+from audit.clock import db_now
 from audit.errors import Refusal
 from connectors import actions, gateway, registry
 from connectors.base import Connector, ConnectorError, Health
@@ -36,7 +37,7 @@ class ConnectionAdmin(RightsPages, TryingPages, AuditedAdmin):
         "kind",
         "label",
         "enabled",
-        "health",
+        "fares",
         "data_class",
         "team",
         "breaker",
@@ -91,15 +92,28 @@ class ConnectionAdmin(RightsPages, TryingPages, AuditedAdmin):
         """Group the fields, and show the connection's state where there is one."""
         fieldsets = fieldsets_for(self._kind(request, obj))
         if obj is not None:
-            state = ("health", "health_message", "checked_at", "breaker", "used_today", "not_before", "polled_until")
+            state = ("fares", "health_message", "checked_at", "breaker", "used_today", "not_before", "polled_until")
             fieldsets.insert(1, ("State", {"fields": list(state)}))
         return fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Keep the slug once playbooks may use it, and the state always."""
         return () if obj is None else (
-            "slug", "health", "health_message", "checked_at", "breaker", "used_today", "not_before", "polled_until"
+            "slug", "fares", "health_message", "checked_at", "breaker", "used_today", "not_before", "polled_until"
         )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
+        """Add whether each answered lately."""
+        answered = health.answered(db_now()).filter(connection=OuterRef("pk"))
+        rows: QuerySet[Connection] = super().get_queryset(request)
+        return rows.annotate(answers=Exists(answered))
+
+    @admin.display(description="Health", ordering="health")
+    def fares(self, obj: Connection) -> str:
+        """Say what the last test found, or without one, whether calls are answered, as the console does."""
+        if obj.health != "unknown":
+            return obj.health
+        return "answers" if getattr(obj, "answers", False) else "not checked yet"
 
     @admin.display(description="Circuit breaker")
     def breaker(self, obj: Connection) -> str:

@@ -47,11 +47,6 @@ class Line:
     stopped: list[str] = field(default_factory=list)  # single operations
     unused: int = 0  # rights that nothing used or names
 
-    @property
-    def answers(self) -> bool:
-        """Whether calls of the last hour were answered, which is proof enough where nobody pressed Test."""
-        return self.hour.calls > self.hour.failed
-
 
 @require_safe
 @login_required
@@ -111,8 +106,13 @@ def calls(request: HttpRequest, slug: str) -> HttpResponse:
     failed = request.GET.get("show") == "failed"
     if failed:
         rows = rows.exclude(outcome__in=health.GOOD)
-    gauge = health.gauges([connection])[0]
-    context = {"connection": connection, "page": page_of(rows, request), "failed": failed, "gauge": gauge}
+    context = {
+        "connection": connection,
+        "page": page_of(rows, request),
+        "failed": failed,
+        "gauge": health.gauges([connection])[0],
+        "hour": health.last_hour(db_now()).get(connection.pk),
+    }
     return render(request, "connectors/calls.html", context)
 
 

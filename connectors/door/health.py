@@ -115,6 +115,11 @@ class Hour:
     calls: int = 0
     failed: int = 0
 
+    @property
+    def answers(self) -> bool:
+        """Whether calls were answered, which is proof enough where nobody pressed Test."""
+        return self.calls > self.failed
+
 
 def gauges(connections: Iterable[Connection], now: datetime | None = None) -> list[Gauge]:
     """Return the state of each connection, in the order given."""
@@ -147,6 +152,11 @@ def last_hour(now: datetime) -> dict[int, Hour]:
     rows: Any = _since(now - timedelta(hours=1)).order_by().values_list("connection_id")
     counted = rows.annotate(**_SUMS)
     return {key: Hour(calls, failed) for key, calls, failed in counted}
+
+
+def answered(now: datetime) -> "QuerySet[Call]":
+    """Return the calls of the last sixty minutes that were answered."""
+    return _since(now - timedelta(hours=1)).filter(outcome__in=GOOD)
 
 
 def first_since(moment: datetime) -> int:

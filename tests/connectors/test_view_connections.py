@@ -162,12 +162,23 @@ def test_a_connection_that_does_not_exist_is_not_there(client, operator):
     assert client.get(reverse("calls", args=["nowhere"])).status_code == 404
 
 
-def test_a_connection_that_nobody_tested_answers_when_its_calls_do(client, operator, fo):
+@pytest.mark.parametrize(
+    ("who", "name", "args"),
+    [
+        ("operator", "connections", []),
+        ("operator", "calls", ["fo"]),
+        ("admin", "admin:connectors_connection_changelist", []),
+    ],
+)
+def test_a_connection_that_nobody_tested_answers_when_its_calls_do(request, client, fo, who, name, args):
+    user = request.getfixturevalue(who)
     Connection.objects.update(health="unknown")
-    assert "not checked yet" in read(client, operator)
+    assert "not checked yet" in read(client, user, name, *args)
 
     call(fo, "refused")
-    assert "not checked yet" in read(client, operator)
+    assert "not checked yet" in read(client, user, name, *args)
 
     call(fo)
-    assert "answers" in read(client, operator)
+    page = read(client, user, name, *args)
+    assert "answers" in page
+    assert "not checked yet" not in page
