@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 from pydantic import ValidationError
 
-from connectors import registry
+from connectors import registry, texts
 from connectors.base import (
     Arguments,
     Blocked,
@@ -26,17 +26,20 @@ from connectors.base import (
     Read,
     Record,
     Tell,
+    Trace,
     Write,
     Written,
 )
-from connectors.door import calls, classes
+from connectors.door import calls, classes, entering
 from connectors.door import rules as door
 from connectors.door.purposes import Purpose
 from connectors.freely import FreeQuery
-from connectors.kit import queries
+from connectors.kit import fetching, queries
 from connectors.kit.comparison import same
 from connectors.kit.discovering import Discovers
 from connectors.models import Call, Connection
+from connectors.redaction import Redactor
+from connectors.transport import Http
 from connectors.wire.payloads import storable_text
 
 Result = TypeVar("Result")
@@ -142,15 +145,36 @@ def check(connection: Connection, *, actor: str) -> Health:
         return Health(ok=False, tried=tried, message=str(error))
 
 
-def _tried(connector: Connector) -> Health:
+def _tried(connector: Connector, _: calls.Valid | None) -> Health:
     health = connector.check()
     return replace(health, message=connector.redactor().text(health.message))
+
+
+def fetch(url: str, *, actor: str, connection: Connection | None = None) -> str:
+    """Return the text at an address that a person entered and asked for: no secret goes out, nothing is followed.
+
+    Of a saved connection a Call row is kept. Raises ``ConnectorError`` saying what to do instead.
+    """
+    use = calls.Use(connection, "document", "check", actor) if connection is not None else None
+    row = _opened(use, {"address": Redactor().text(url)}) if use is not None else None
+    http = Http("", Trace())
+    try:
+        text = fetching.fetched(http, url)
+    except ConnectorError as error:
+        calls.told(error, Redactor())
+        if use is not None and row is not None:
+            calls.close_failed(row, use, None, error)
+        raise
+    if row is not None:
+        told = {"bytes": len(text.encode()), "document": texts.reference_to(text)}
+        calls.finish(row, None, outcome="ok", status=http.trace.status, requests=http.trace.requests, answer=told)
+    return text
 
 
 def discover(connection: Connection, *, actor: str) -> list[str]:
     """Ask a system which entities it offers. Raises ``ConnectorError``; ``Blocked`` where its kind cannot ask."""
 
-    def act(connector: Connector) -> list[str]:
+    def act(connector: Connector, _: calls.Valid | None) -> list[str]:
         if not isinstance(connector, Discovers):
             raise Blocked(f"{connector.label} tells nothing of its entities.", code="operation")
         return connector.entities()
@@ -165,7 +189,7 @@ def poll(connection: Connection, since: datetime | None, *, actor: str) -> tuple
     """
     asked: list[Connector] = []
 
-    def act(connector: Connector) -> list[Inbound]:
+    def act(connector: Connector, _: calls.Valid | None) -> list[Inbound]:
         asked.append(connector)
         return connector.poll(since)
 
@@ -179,7 +203,7 @@ def complete(connection: Connection, payload: dict[str, Any], *, actor: str) -> 
     if kind is None or not kind.lacks(payload):
         return payload
     use = calls.Use(connection, "complete", "poll", actor)
-    return _recorded(use, {}, lambda connector: connector.complete(payload))[0]
+    return _recorded(use, {}, lambda connector, _: connector.complete(payload))[0]
 
 
 def _direction(operation: Operation | None) -> str:
@@ -197,16 +221,17 @@ def _through(
 ) -> tuple[Result, Call]:
     """Validate, then carry out ``act`` with an open Call row."""
 
-    def with_operation(connector: Connector) -> Result:
-        operation = connector.operation(use.operation)
-        if operation is None:
+    def with_operation(connector: Connector, valid: calls.Valid | None) -> Result:
+        if valid is None:
             raise Blocked(f"{connector.label} has no operation “{use.operation}”.", code="operation")
-        return act(connector, operation, operation.arguments.model_validate(dict(arguments)))
+        return act(connector, valid.operation, valid.arguments)
 
     return _recorded(use, arguments, with_operation)
 
 
-def _recorded(use: calls.Use, arguments: Mapping[str, Any], act: Callable[[Connector], Result]) -> tuple[Result, Call]:
+def _recorded(
+    use: calls.Use, arguments: Mapping[str, Any], act: Callable[[Connector, calls.Valid | None], Result]
+) -> tuple[Result, Call]:
     """Do ``act`` between opening and closing the Call row; whatever fails is told without secrets."""
     fresh = door.fresh(use.connection.pk)
     try:
@@ -214,46 +239,44 @@ def _recorded(use: calls.Use, arguments: Mapping[str, Any], act: Callable[[Conne
     except ConnectorError as error:
         calls.close_failed(_opened(use, calls.logged(use, None, arguments)), use, None, error)
         raise
-    row, passed, refusal = _admitted(use, fresh, connector, arguments)
+    entry = _admitted(use, fresh, connector, arguments)
+    row = entry.row
     if use.direction == "write":
         connector.http.guard = lambda: _still_allowed(use)
     try:
-        if refusal is not None:
-            raise refusal
-        result = act(connector)
+        if entry.refusal is not None:
+            raise entry.refusal
+        result = act(connector, entry.valid)
     except ConnectorError as error:
         calls.told(error, connector.redactor())
         calls.close_failed(row, use, connector, error)
-        if refusal is None:
-            door.settle(use.asked, fresh, connector, passed, error)
+        if entry.refusal is None:
+            door.settle(use.asked, fresh, connector, entry.passed, error)
         raise
     except BaseException as error:
         # A fault of ours: the row must say so, and the error must rise.
         said = storable_text(connector.redactor().text(f"{type(error).__name__}: {error}"))
         calls.finish(row, connector, outcome="failed", message=said[:2000])
         raise
-    calls.finish(row, connector, outcome="ok", answer=connector.redactor().data(calls.summary(result)))
-    door.settle(use.asked, fresh, connector, passed, None)
+    answer, leaving = connector.redactor().data(calls.summary(result)), door.leaving(fresh, connector)
+    is_open = calls.finish(row, connector, outcome="ok", answer=answer, leaving=leaving)
+    door.answered(use.asked, fresh, connector, entry.passed, is_open=is_open)
     return result, row
 
 
-def _admitted(
-    use: calls.Use, fresh: Connection, connector: Connector, arguments: Mapping[str, Any]
-) -> tuple[Call, door.Passed, ConnectorError | None]:
+def _admitted(use: calls.Use, fresh: Connection, connector: Connector, arguments: Mapping[str, Any]) -> entering.Entry:
     """Let a use in and open its row, in one transaction; or say why not, in a row that outlives what was taken."""
     redactor = connector.redactor()
     kept: dict[str, Any] | None = None
     try:
-        tokens = _allowed(use, fresh, connector, arguments)
-        kept = redactor.data(calls.logged(use, connector, arguments))
-        # Durable: Django itself refuses (RuntimeError) where the caller has a transaction open.
-        with transaction.atomic(durable=True):
-            passed = door.admit(use.asked, fresh, connector, tokens)
-            return calls.opened(use, kept), passed, None
+        valid, tokens = _allowed(use, fresh, connector, arguments)
+        kept = redactor.data(calls.logged(use, connector, arguments, valid))
+        row, passed = entering.entered(use, fresh, connector, kept, tokens)
+        return entering.Entry(row, passed, valid)
     except ConnectorError as error:
         if kept is None:
             kept = redactor.data(calls.logged(use, connector, arguments))
-        return _opened(use, kept), door.Passed(), error
+        return entering.Entry(_opened(use, kept), refusal=error)
 
 
 def _opened(use: calls.Use, arguments: dict[str, Any]) -> Call:
@@ -261,13 +284,16 @@ def _opened(use: calls.Use, arguments: dict[str, Any]) -> Call:
         return calls.opened(use, arguments)
 
 
-def _allowed(use: calls.Use, connection: Connection, connector: Connector, arguments: Mapping[str, Any]) -> int:
-    """Hold a use against the rules that count nothing, in the door's order; return the tokens that it may cost.
+def _allowed(
+    use: calls.Use, connection: Connection, connector: Connector, arguments: Mapping[str, Any]
+) -> tuple[calls.Valid | None, int]:
+    """Hold a use against the rules that count nothing, in the door's order.
 
-    Raises ``Blocked``.
+    Returns the operation with its arguments, where the use is of one, and the tokens that it may cost. Raises
+    ``Blocked``.
     """
     _unstopped(use, connection)
-    tokens = 0
+    valid, tokens = None, 0
     if use.direction not in ("check", "poll"):
         operation = connector.operation(use.operation)
         if operation is None:
@@ -275,14 +301,15 @@ def _allowed(use: calls.Use, connection: Connection, connector: Connector, argum
         if use.direction in ("read", "write", "tell") and use.direction != _direction(operation):
             # What was asked for is by now something else: its own rules were never asked.
             raise Blocked(f"{use.operation} of {connection.slug} has been changed; ask again.", code="operation")
-        tokens = connector.tokens_expected(operation, _validated(operation, arguments))
-        if refused := _unasked(type(connector), connector.settings, operation, arguments):
+        valid = calls.Valid(operation, _validated(operation, arguments))
+        tokens = connector.tokens_expected(operation, valid.arguments)
+        if refused := _unasked(type(connector), connector.settings, operation, valid.arguments):
             raise Blocked(f"{connection.slug}: {refused}", code="entity")
     door.may_read(use.asked, connection)
     if use.direction in ("write", "tell"):
         _may_change(use, connection)
     classes.admit(connection, use.direction, arguments, use.purpose)
-    return tokens
+    return valid, tokens
 
 
 def _unstopped(use: calls.Use, connection: Connection) -> None:
@@ -299,11 +326,10 @@ def _still_allowed(use: calls.Use) -> None:
     door.rested(now)
 
 
-def _unasked(kind: type[Connector], settings: Any, operation: Operation, arguments: Mapping[str, Any]) -> str:
+def _unasked(kind: type[Connector], settings: Any, operation: Operation, query: Arguments) -> str:
     """Say which entity of a free query the connection does not let it read; blank: it may."""
     if not (isinstance(operation, Read) and operation.query_language):
         return ""
-    query = operation.arguments.model_validate(dict(arguments))
     if not isinstance(query, FreeQuery) or not (names := queries.strange(kind, settings, query)):
         return ""
     known = ", ".join(sorted(kind.queryable(settings))) or "none"
@@ -316,16 +342,15 @@ def _unasked(kind: type[Connector], settings: Any, operation: Operation, argumen
 def faults(connection: Connection, operation: Read, arguments: Mapping[str, Any]) -> dict[str, list[str]]:
     """Say, by the name of each argument, why a read would not be sent; empty: it would be. Nothing is sent."""
     try:
-        operation.arguments.model_validate(dict(arguments))
-        kind = registry.kind_of(connection)
-        settings = kind.config.model_validate(connection.config)
+        query = operation.arguments.model_validate(dict(arguments))
+        kind, settings = registry.kind_of(connection), registry.settings_of(connection)
     except ValidationError as invalid:
         found: dict[str, list[str]] = {}
         for error in invalid.errors(include_url=False):
             message = str(error["msg"]).removeprefix("Value error, ")
             found.setdefault(str(error["loc"][0]) if error["loc"] else "arguments", []).append(message)
         return found
-    refused = _unasked(kind, settings, operation, arguments)
+    refused = _unasked(kind, settings, operation, query)
     name = "entity" if "entity" in operation.arguments.model_fields else "query"
     return {name: [f"In {connection.slug} {refused}"]} if refused else {}
 

@@ -204,27 +204,29 @@ class Http:
         return reply
 
     def _exchange(self, method: str, url: str, content: dict[str, Any]) -> Reply:
-        if httpx.URL(url).userinfo:
-            raise Blocked(f"The address of {_host(url)} must not hold a user name or password.", code="address")
+        address = httpx.URL(url)
+        host = _host(address)
+        if address.userinfo:
+            raise Blocked(f"The address of {host} must not hold a user name or password.", code="address")
         limit = time.monotonic() + settings.OUTBOUND_TIMEOUT_SECONDS + CONNECT_SECONDS
         client = _client(self.name)
         try:
-            request = client.build_request(method, url, **content)
+            request = client.build_request(method, address, **content)
         except UnicodeError:
             # The error itself holds the whole header, a token perhaps: it is neither quoted nor chained.
             raise _unwritable(url) from None
         except (ValueError, TypeError):
-            raise Blocked(f"A request to {_host(url)} holds what JSON cannot say.", code="arguments") from None
+            raise Blocked(f"A request to {host} holds what JSON cannot say.", code="arguments") from None
         lines.begin(limit)
         with closing(client.send(request, stream=True)) as response:
             line = response.extensions.get("network_stream")
             if isinstance(line, lines.Line) and not line.heard:
                 # Left over from the answer before it, on the same line: whose it is nobody knows.
-                raise Unanswered(f"{_host(url)} answered before it was asked.", code="reset")
+                raise Unanswered(f"{host} answered before it was asked.", code="reset")
             self.trace.status = response.status_code
             headers = {name.lower(): value for name, value in response.headers.items()}
             self.trace.request_id = _request_id(headers) or self.trace.request_id
-            body = _bounded(response.iter_raw(), headers.get("content-encoding", ""), limit, _host(url))
+            body = _bounded(response.iter_raw(), headers.get("content-encoding", ""), limit, host)
             return Reply(response.status_code, headers, body)
 
 
@@ -260,12 +262,12 @@ def _request_id(headers: Mapping[str, str]) -> str:
     return next((headers[name][:100] for name in names if headers.get(name)), "")
 
 
-def _host(url: str) -> str:
+def _host(url: str | httpx.URL) -> str:
     """Return the host of an address and no more of it: the rest may be a secret."""
     try:
         return httpx.URL(url).netloc.decode() or "The address"
     except (httpx.InvalidURL, UnicodeError):
-        return url.partition("://")[2].partition("/")[0].rpartition("@")[2].partition("?")[0][:80] or "The address"
+        return str(url).partition("://")[2].partition("/")[0].rpartition("@")[2].partition("?")[0][:80] or "The address"
 
 
 def _unwritable(url: str) -> Blocked:

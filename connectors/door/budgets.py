@@ -20,11 +20,11 @@ from django.db.models import F
 from audit.clock import db_now
 from connectors.base import Blocked
 from connectors.door import notices
+from connectors.door.at_once import NEVER, UNITS, Draw
 from connectors.door.models import Budget, Spent
 from connectors.door.standing import Standing
 from connectors.models import Connection
 
-UNITS = ("calls", "tokens", "money")
 MILLION = 1_000_000
 # A raised budget is noticed after so long at the latest.
 LONGEST_WAIT = 900.0
@@ -63,6 +63,23 @@ def take(connection: Connection, standing: Standing, *, tokens: int, forced: boo
         _warn(budget, connection, row, cost, actor)
         rows.append(row.pk)
     return Taken(tuple(rows), tokens)
+
+
+def foresee(connection: Connection, standing: Standing, *, tokens: int, forced: bool) -> tuple[Draw, ...] | None:
+    """Return what ``take`` would take; ``None`` where it has more to do: begin a day, tell of a spike, or refuse."""
+    draws = []
+    for budget in standing.budgets:
+        try:
+            row = standing.days.get((budget.pk, _today(budget, standing.now)))
+            cost = _cost(budget, connection, calls=1, tokens=tokens)
+        except Blocked:
+            return None
+        if row is None or (row.warned_at is None and _unusually_used(row, cost)):
+            return None
+        limits = {} if forced else _limits(budget)
+        below = tuple(limits.get(unit, NEVER) for unit in UNITS)
+        draws.append(Draw(row.pk, tuple(cost[unit] for unit in UNITS), below))
+    return tuple(draws)
 
 
 def _added(row: Spent, cost: Mapping[str, int], limits: Mapping[str, int]) -> bool:
@@ -173,11 +190,15 @@ def _unusual(budget: Budget, day: date) -> dict[str, int]:
     return {unit: max(int(usual[unit] * budget.spike), _SMALLEST[unit]) for unit in UNITS if usual[unit]}
 
 
+def _unusually_used(row: Spent, cost: Mapping[str, int]) -> list[str]:
+    return [unit for unit, from_ in row.unusual.items() if getattr(row, unit) + cost[unit] >= from_]
+
+
 def _warn(budget: Budget, connection: Connection, row: Spent, cost: Mapping[str, int], actor: str) -> None:
     """Tell once a day that use is far above the usual; the calls go on."""
     if row.warned_at is not None:
         return
-    over = [unit for unit, from_ in row.unusual.items() if getattr(row, unit) + cost[unit] >= from_]
+    over = _unusually_used(row, cost)
     if not over or not Spent.objects.filter(pk=row.pk, warned_at=None).update(warned_at=db_now()):
         return
     unit = over[0]

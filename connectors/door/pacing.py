@@ -11,11 +11,11 @@ from django.db.models import Max, Q
 from django.utils.crypto import salted_hmac
 
 from connectors.base import Blocked, Connector
+from connectors.door.at_once import NEVER, Place
 from connectors.door.models import Gate
 from connectors.models import Connection
 
 _SALT = "goldseam.gate"
-_NEVER = 2**63 - 1
 
 
 def gate_of(connection: Connection, connector: Connector) -> Gate:
@@ -70,11 +70,26 @@ def admit(connection: Connection, gate: Gate, now: datetime) -> None:
     raise Blocked(f"{connection.slug} is at its rate of {said}; {left:.1f} s are left.", code="rate", retry_after=left)
 
 
+def foresee(connection: Connection, gate: Gate, now: datetime) -> Place | None:
+    """Return the place that ``admit`` would take; ``None`` where it would refuse a rate that is half set."""
+    if not connection.rate_calls or not connection.rate_seconds:
+        return None
+    step, ahead = spacing(connection.rate_calls, connection.rate_seconds)
+    moment = _microseconds(now)
+    return Place(gate.pk, moment, step, moment + ahead)
+
+
+def further(connection: Connection, more: int) -> int:
+    """Return by how many microseconds ``charge`` would move the next free place."""
+    if more <= 0 or not connection.rate_calls or not connection.rate_seconds:
+        return 0
+    return more * spacing(connection.rate_calls, connection.rate_seconds)[0]
+
+
 def charge(connection: Connection, gate: Gate, more: int, now: datetime) -> None:
     """Take places for the further requests of a call that needed several; nothing is refused by that."""
-    if more > 0 and connection.rate_calls and connection.rate_seconds:
-        step, _ = spacing(connection.rate_calls, connection.rate_seconds)
-        _move(gate, _microseconds(now), more * step)
+    if step := further(connection, more):
+        _move(gate, _microseconds(now), step)
 
 
 def _move(gate: Gate, moment: int, step: int, limit: int | None = None) -> bool:
@@ -82,7 +97,7 @@ def _move(gate: Gate, moment: int, step: int, limit: int | None = None) -> bool:
     later = "CASE WHEN free_at > %s THEN free_at ELSE %s END + %s"
     statement = f"UPDATE connectors_gate SET free_at = {later} WHERE id = %s AND free_at <= %s"  # noqa: S608
     with database.cursor() as cursor:
-        cursor.execute(statement, [moment, moment, step, gate.pk, _NEVER if limit is None else limit])
+        cursor.execute(statement, [moment, moment, step, gate.pk, NEVER if limit is None else limit])
         return bool(cursor.rowcount)
 
 

@@ -1,17 +1,21 @@
-"""How things stand for one use: the time, the gate of its credential, the budgets and what is spent of them.
+"""How things stand for one use: the connection, the time, its credential's gate, its budgets, what is spent of them.
 
-One statement, written out, at the beginning of the transaction that takes a place: the ORM would ask for each of them.
+One statement, written out, at the beginning of every use: the ORM would ask for each of them, and takes longer to put
+a statement together than the database to answer it. PostgreSQL plans it once (``audit.prepared``).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db import connection as database
 
+from audit.prepared import fetch_all
 from connectors.door.models import Budget, Gate, Spent
 from connectors.models import Connection
 
@@ -21,18 +25,29 @@ _DAYS = {
     "postgresql": "s.day BETWEEN (clock_timestamp() AT TIME ZONE 'UTC')::date - 1"
     " AND (clock_timestamp() AT TIME ZONE 'UTC')::date + 1",
 }
-# The database's time, as Django writes it into a column.
+# The database's time, as Django writes it into a column, and in microseconds since 1970.
 CLOCK = {"sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'now')", "postgresql": "clock_timestamp()"}
+MICROSECONDS = {
+    "sqlite": "(CAST(STRFTIME('%%s', 'now') AS INTEGER) * 1000000"
+    " + CAST(SUBSTR(STRFTIME('%%f', 'now'), 4) AS INTEGER) * 1000)",
+    "postgresql": "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint",
+}
 _STANDING = """
-SELECT {clock}, g.id, g.failures, g.opened_at, g.probed_at, g.free_at,
+SELECT {clock},
+    EXISTS (SELECT 1 FROM connectors_emergencystop e
+        WHERE e.ended_at IS NULL AND (e.connection_id IS NULL OR e.connection_id = c.id)),
+    g.id, g.failures, g.opened_at, g.probed_at, g.free_at,
     b.id, b.team, b.calls, b.tokens, b.money, b.currency, b.time_zone, b.spike,
-    s.id, s.day, s.calls, s.tokens, s.money, s.unusual, s.warned_at
-FROM (SELECT 1 AS one) AS always
-LEFT JOIN connectors_gate g ON g.id = %s
-LEFT JOIN connectors_budget b ON b.connection_id = %s OR (b.team <> '' AND b.team = %s)
+    s.id, s.day, s.calls, s.tokens, s.money, s.unusual, s.warned_at,
+    {columns}
+FROM connectors_connection c
+LEFT JOIN connectors_gate g ON g.id = c.gate_id
+LEFT JOIN connectors_budget b ON b.connection_id = c.id OR (b.team <> '' AND b.team = c.team)
 LEFT JOIN connectors_spent s ON s.budget_id = b.id AND {days}
+WHERE c.id = %s
 ORDER BY b.id
 """
+_KEPT = "_standing"
 
 
 @dataclass(frozen=True)
@@ -40,22 +55,72 @@ class Standing:
     """What a use is held against, as it was at ``now``. ``days`` holds what is spent by budget and day."""
 
     now: datetime
+    stopped: bool  # an emergency stop is thrown that may concern it
     gate: Gate | None
     budgets: tuple[Budget, ...]
     days: dict[tuple[int, Any], Spent]
 
+    @property
+    def unwell(self) -> bool:
+        """Tell whether the last call of the credential failed, or its breaker is open."""
+        return self.gate is not None and (self.gate.failures > 0 or self.gate.opened_at is not None)
+
+
+def fresh(key: int) -> Connection | None:
+    """Return the connection as it is now, and with it how things stand for a use of it; ``None`` where it is gone."""
+    rows = fetch_all(_statement(database.vendor), [key])
+    if not rows:
+        return None
+    values = list(rows[0][22:])
+    for place, column, ways in _conversions(database.vendor):
+        for way in ways:
+            values[place] = way(values[place], column, database)
+    found = Connection.from_db(DEFAULT_DB_ALIAS, _names(), values)
+    known = {row[7]: _budget(row[7:15], found) for row in rows if row[7] is not None}
+    spent = [_spent(row[15:22], known[row[7]]) for row in rows if row[15] is not None]
+    days = {(one.budget_id, one.day): one for one in spent}
+    gate = _gate(rows[0][2:7])
+    if gate is not None:
+        found.gate = gate
+    vars(found)[_KEPT] = Standing(clock(rows[0][0]), bool(rows[0][1]), gate, tuple(known.values()), days)
+    return found
+
 
 def look(connection: Connection) -> Standing:
-    """Return how things stand for a use of ``connection``. Inside the transaction that takes a place."""
-    vendor = database.vendor
-    with database.cursor() as cursor:
-        statement = _STANDING.format(clock=CLOCK[vendor], days=_DAYS[vendor])
-        cursor.execute(statement, [connection.gate_id, connection.pk, connection.team])
-        rows = cursor.fetchall()
-    known = {row[6]: _budget(row[6:14], connection) for row in rows if row[6] is not None}
-    spent = [_spent(row[14:], known[row[6]]) for row in rows if row[6] is not None and row[14] is not None]
-    days = {(one.budget_id, one.day): one for one in spent}
-    return Standing(clock(rows[0][0]), _gate(rows[0][1:6]), tuple(known.values()), days)
+    """Return how things stood when ``connection`` was read; of one that came another way, how they stand now."""
+    known: Standing | None = vars(connection).get(_KEPT)
+    return look_again(connection) if known is None else known
+
+
+def look_again(connection: Connection) -> Standing:
+    """Return how things stand now, inside the transaction that takes a place. The connection stays as it was read."""
+    now = fresh(connection.pk)
+    if now is None:
+        raise Connection.DoesNotExist(f"There is no connection {connection.pk} any more.")
+    found: Standing = vars(now)[_KEPT]
+    vars(connection)[_KEPT] = found
+    if found.gate is not None:
+        connection.gate = found.gate
+    return found
+
+
+@cache
+def _statement(vendor: str) -> str:
+    columns = ", ".join(f'c."{field.column}"' for field in Connection._meta.concrete_fields)
+    return _STANDING.format(clock=CLOCK[vendor], days=_DAYS[vendor], columns=columns)
+
+
+@cache
+def _names() -> list[str]:
+    return [field.attname for field in Connection._meta.concrete_fields]
+
+
+@cache
+def _conversions(vendor: str) -> list[tuple[int, Any, list[Callable[..., Any]]]]:
+    """Return what makes a value of what a column gave: the place of each that needs it, and Django's own ways."""
+    columns = [field.get_col("c") for field in Connection._meta.concrete_fields]
+    ways = [[*database.ops.get_db_converters(one), *one.get_db_converters(database)] for one in columns]
+    return [(place, columns[place], found) for place, found in enumerate(ways) if found]
 
 
 def clock(value: Any) -> datetime:

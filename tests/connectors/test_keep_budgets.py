@@ -293,9 +293,11 @@ def test_no_budget_costs_no_statement(fo: Connection) -> None:
     read(fo)
 
     assert before == 3
-    assert _statements(fo) == before + 2
+    # PostgreSQL takes everything with the row of the call.
+    several = database.vendor != "postgresql"
+    assert _statements(fo) == before + 2 * several
     Connection.objects.filter(pk=fo.pk).update(rate_calls=6000, rate_seconds=300)
-    assert _statements(fo) == before + 3
+    assert _statements(fo) == before + 3 * several
 
 
 def test_what_is_spent_is_found_on_whichever_day_it_is_where_the_budget_stands(fo: Connection) -> None:
