@@ -71,6 +71,12 @@ def count() -> int:
     return len(found)
 
 
+def uncounted(asked: Iterable[int]) -> list[int]:
+    """Return those of some calls that are not summed up yet: until then none of them may be forgotten."""
+    counted = UsageMark.objects.filter(name="calls").values_list("last_id", flat=True).first() or 0
+    return [number for number in asked if number > counted]
+
+
 _COLUMNS = (
     *("id", "connection_id", "direction", "arguments__model", "incident_id", "started_at", "finished_at"),
     *("outcome", "requests", "tokens"),
