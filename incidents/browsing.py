@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 
 from audit.clock import db_now
 from audit.models import BusinessUnit
+from incidents import standing
 from incidents.models import ExceptionKind, Incident, Queue
 from incidents.search import saying
 from incidents.states import CLOSED, Severity, Status
@@ -68,12 +69,11 @@ def _assigned(value: str, user: User) -> Q:
 
 
 def _timely(value: str) -> Q:
-    running = Q(sla__stopped_at__isnull=True, sla__paused_at__isnull=True)
+    now = db_now()
     if value == "late":
-        return running & Q(sla__resolve_due__lt=db_now())
+        return standing.due(lt=now)
     if value == "soon":
-        now = db_now()
-        return running & Q(sla__resolve_due__gte=now, sla__resolve_due__lt=now + SOON)
+        return standing.due(gte=now, lt=now + SOON)
     return Q(pk__in=[]) if value else Q()
 
 

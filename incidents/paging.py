@@ -17,11 +17,12 @@ from rest_framework.utils.urls import replace_query_param
 
 from audit.errors import Invalid
 from audit.paging import Cursor
+from incidents import standing
 from incidents.orders import AT_STAKE
 
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _LARGEST = 2**63 - 1
-# What may be ordered by. No clock counts as due at the end of time.
+# What may be ordered by. Without a clock nothing is ever due: that stands last, whichever way the list is read.
 ORDERS: dict[str, Combinable] = {
     "id": F("id"),
     "opened_at": F("opened_at"),
@@ -74,7 +75,8 @@ class KeysetCursor(Cursor):
         place = _Place(name, descending is not backward)
         if at is not None:
             place = replace(place, value=_read(rows, at["v"]), key=at["id"])
-        found = _found(rows, place, size + 1)
+        parts = standing.parts_of((request.query_params.get("sla") or "").split(","))
+        found = _found(_Asked(rows, place, size + 1, backward, parts))
         more, page = len(found) > size, found[:size]
         self.page: list[Any] = page[::-1] if backward else page
         self.has_next, self.has_previous = (True, more) if backward else (more, at is not None)
@@ -141,33 +143,75 @@ def _read(rows: QuerySet[Any], text: str) -> Any:
     return value
 
 
-def _found(rows: QuerySet[Any], place: _Place, wanted: int) -> list[Any]:
-    """Return the first rows after ``place``: found by number through an index, and only then read whole."""
-    if place.name == "id":
-        return list(rows.filter(place.after("id", "id")).order_by(place.order("id", "id")[1])[:wanted])
-    keys: list[int] = []
-    for part in _by_due(rows, place) if place.name == "due" else [_by_value(rows, place)]:
-        if len(keys) < wanted:
-            keys += part.values_list("pk", flat=True)[: wanted - len(keys)]
+@dataclass(frozen=True)
+class _Asked:
+    """What a page is made of, and how it is read."""
+
+    rows: QuerySet[Any]
+    place: _Place
+    wanted: int
+    backward: bool
+    parts: list[Q] | None  # that the rows lie in together, each in order by an index; none known: no parts
+
+
+def _found(asked: _Asked) -> list[Any]:
+    """Return the first rows after a place: found by number through an index, and only then read whole."""
+    rows, place = asked.rows, asked.place
+    if place.name == "id" and asked.parts is None:
+        return list(rows.filter(place.after("id", "id")).order_by(place.order("id", "id")[1])[: asked.wanted])
+    keys = _keys(asked)
     whole = {row.pk: row for row in rows.filter(pk__in=keys).order_by()}
     return [whole[key] for key in keys if key in whole]
+
+
+def _keys(asked: _Asked) -> list[int]:
+    """Return the numbers of the first rows after the place, in order."""
+    if asked.place.name == "id":
+        column = "sla__incident_id"
+        rows = asked.rows.filter(asked.place.after(column, column)).order_by(asked.place.order(column, column)[1])
+        return _merged(asked, rows, (column,), asked.wanted)
+    if asked.place.name != "due":
+        return list(_by_value(asked.rows, asked.place).values_list("pk", flat=True)[: asked.wanted])
+    keys: list[int] = []
+    for rows, columns in _by_due(asked):
+        if len(keys) < asked.wanted:
+            keys += _merged(asked, rows, columns, asked.wanted - len(keys))
+    return keys
+
+
+def _merged(asked: _Asked, rows: QuerySet[Any], columns: tuple[str, ...], wanted: int) -> list[int]:
+    """Return the first numbers of rows that are in order by ``columns``, the last of which is the number."""
+    if asked.parts is None:
+        return list(rows.values_list("pk", flat=True)[:wanted])
+    lines = {line for part in asked.parts for line in standing.lying_in(rows, part).values_list(*columns)[:wanted]}
+    return [line[-1] for line in sorted(lines, reverse=asked.place.descending)[:wanted]]
 
 
 def _by_value(rows: QuerySet[Any], place: _Place) -> QuerySet[Any]:
     return rows.filter(place.after("_at", "id")).order_by(*place.order("_at", "id"))
 
 
-def _by_due(rows: QuerySet[Any], place: _Place) -> list[QuerySet[Any]]:
-    """Return those with a time and those without, which are due last, each in order and after ``place``."""
-    dated = rows.filter(sla__resolve_due__isnull=False).filter(place.after("sla__resolve_due", "sla__incident_id"))
-    dated = dated.order_by(*place.order("sla__resolve_due", "sla__incident_id"))
-    undated = rows.filter(sla__resolve_due__isnull=True).order_by(place.order("", "id")[1])
-    if place.key is not None and place.value == _NEVER:
-        undated = undated.filter(Q(id__lt=place.key) if place.descending else Q(id__gt=place.key))
-        return [undated, dated] if place.descending else [undated]
-    if place.key is not None and place.descending:
-        return [dated]
-    return [undated, dated] if place.descending else [dated, undated]
+def _by_due(asked: _Asked) -> list[tuple[QuerySet[Any], tuple[str, ...]]]:
+    """Return those with a time and those without, which stand last, as they are read, each with what orders it."""
+    place, anew = asked.place, replace(asked.place, key=None)
+    if place.key is None:
+        return [_dated(asked, anew), _undated(asked, anew)]
+    if place.value == _NEVER:
+        return [_undated(asked, place), *([_dated(asked, anew)] if asked.backward else [])]
+    return [_dated(asked, place), *([] if asked.backward else [_undated(asked, anew)])]
+
+
+def _dated(asked: _Asked, place: _Place) -> tuple[QuerySet[Any], tuple[str, ...]]:
+    columns = ("sla__resolve_due", "sla__incident_id")
+    rows = asked.rows.filter(sla__resolve_due__isnull=False).filter(place.after(*columns))
+    return rows.order_by(*place.order(*columns)), columns
+
+
+def _undated(asked: _Asked, place: _Place) -> tuple[QuerySet[Any], tuple[str, ...]]:
+    rows = asked.rows.filter(sla__resolve_due__isnull=True)
+    if place.key is not None:
+        rows = rows.filter(Q(id__lt=place.key) if place.descending else Q(id__gt=place.key))
+    return rows.order_by(place.order("", "id")[1]), ("pk",)
 
 
 def _closed(row: Any, backward: bool) -> str:

@@ -7,7 +7,8 @@ of the incident. What is written in it is text from outside: it can be read, and
 from typing import Any
 
 from audit.clock import db_now
-from connectors.models import Call, Delivery
+from connectors.door import threads
+from connectors.models import Delivery
 from incidents.briefs import note
 from incidents.fingerprints import normal
 from incidents.models import Comment, ExceptionKind, Incident, Signal
@@ -66,9 +67,8 @@ def _signalled(delivery: Delivery, thread: str) -> Incident | None:
 
 def _told(delivery: Delivery, thread: str) -> Incident | None:
     """Return the incident that our own message, which began the thread, told of."""
-    told = Call.objects.filter(connection=delivery.connection, direction="tell", answer__result__thread=thread)
-    keys = told.exclude(incident_id=None).order_by("id").values_list("incident_id", flat=True)[:1]
-    incident = Incident.objects.filter(pk__in=[key for key in keys if key is not None]).first()
+    key = threads.incident_of(delivery.connection_id, thread)
+    incident = Incident.objects.filter(pk=key).first() if key is not None else None
     return home_of(incident) if incident is not None else None
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 
 from audit.clock import db_now
 from audit.models import Entry
-from connectors.models import Call, Connection, Delivery
+from connectors.models import BegunThread, Connection, Delivery
 from incidents import detection, merging
 from incidents.models import Comment, ExceptionKind, Incident, Signal
 from incidents.states import Status
@@ -69,10 +69,7 @@ def test_a_reply_becomes_a_comment_on_the_incident_that_its_thread_began() -> No
 
 def test_a_reply_to_what_we_told_of_an_incident_belongs_to_that_incident(slack: Connection) -> None:
     incident = make_incident()
-    Call.objects.create(
-        connection=slack, operation="slack.post", direction="tell", actor="system:telling", started_at=db_now(),
-        incident_id=incident.pk, outcome="ok", answer={"version": "", "result": {"thread": ROOT}},
-    )  # fmt: skip
+    BegunThread.objects.create(connection=slack, thread=ROOT, incident_id=incident.pk)
 
     assert reply() == "comment"
     assert Comment.objects.get().incident == incident

@@ -1,21 +1,42 @@
-"""To which earlier mail a mail answers, and what that one named: by the message ids that it refers to."""
+"""To which earlier mail a mail answers, and what that one named: by the message ids that it refers to.
+
+What that takes is kept apart from the deliveries: it is found by an index, and outlasts what was told.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q
-
 from audit.clock import db_now
 from connectors.base import Inbound
 from connectors.kinds.mail.reading import RECEIVED, short
-from connectors.models import Delivery
+from connectors.models import Connection, EarlierMail
 
-# Longer ago nobody answers to the same matter any more.
-DAYS = 180
 MOST_STEPS = 5
 MOST_LOOKED_FOR = 10
 Mail = tuple[str, dict[str, Any]]  # the id of its delivery, and what it says
+_SAID = ("thread", "conversation", "references", "mentions")
+
+
+def remember(connection: str, told: Iterable[Inbound]) -> None:
+    """Keep what later mails may ask of these; the same mail again adds nothing."""
+    mails = [one for one in told if one.event == RECEIVED and one.payload.get("message_id")]
+    key = Connection.objects.filter(slug=connection).values_list("pk", flat=True).first() if mails else None
+    if key is None:
+        return
+    now = db_now()
+    rows = [
+        EarlierMail(
+            connection_id=key,
+            # As ``reading.identity`` put it together.
+            identifier=one.external_id.rpartition(":")[0],
+            external_id=one.external_id,
+            received_at=now,
+            **{name: one.payload[name] for name in _SAID if one.payload.get(name)},
+        )
+        for one in mails
+    ]
+    EarlierMail.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def joined(connection: str, payload: dict[str, Any], just_read: Iterable[Inbound]) -> dict[str, Any]:
@@ -59,10 +80,9 @@ def _wanted(payload: Mapping[str, Any]) -> list[str]:
 
 def _mails(connection: str, identifiers: list[str]) -> list[Mail]:
     """Return the mails of these message ids, oldest first."""
-    begins = Q()
-    for identifier in identifiers:
-        begins |= Q(external_id__startswith=f"{short(identifier)}:")
-    since = db_now() - timedelta(days=DAYS)
-    found = Delivery.objects.filter(begins, connection__slug=connection, received_at__gte=since, event=RECEIVED)
-    rows = found.order_by("pk").values_list("external_id", "payload")[:50]
-    return [(key, payload) for key, payload in rows if isinstance(payload, dict)]
+    since = db_now() - timedelta(days=EarlierMail.DAYS)
+    found = EarlierMail.objects.filter(
+        connection__slug=connection, identifier__in=[short(one) for one in identifiers], received_at__gte=since
+    )
+    rows = found.order_by("pk").values("external_id", *_SAID)[:50]
+    return [(row.pop("external_id"), {**row, "automatic": ""}) for row in rows]

@@ -49,6 +49,8 @@ class Intake:
                 self._mark["last"] = uids[:most][-1]
             places = {name: place for name, place in self._mail.bookmarks.items() if name != LEFT_OFF}
             self._mail.bookmarks = {**places, PLACE: self._mark, **({LEFT_OFF: True} if whole and uids[most:] else {})}
+            # Before they are kept: whoever dies in between is told the same again.
+            conversations.remember(self._mail.name, self._told)
             return self._told
         finally:
             if self._folder is not None:
