@@ -66,13 +66,15 @@ def collect(incident: Incident, *, actor: str, lease: Lease | None = None) -> Co
     definition = definition_of(incident.kind) if incident.kind is not None else None
     findings: list[Finding] = []
     unit = incident.business_unit
+    # Before anything is read: what joins meanwhile may have come too late to be asked by.
+    last_signal = incident.signals.aggregate(last=Max("pk"))["last"] or 0
     if definition is not None:
         variables: dict[str, Any] = {"incident": brief(incident), "signals": _signals(incident)}
         findings = ask(definition.evidence, variables, actor=actor, incident=incident.pk, lease=lease)
         unit = unit or _unit(definition, variables)
     if lease is not None:
         lease.renew()
-    round_ = _store(incident, findings, definition, unit, actor)
+    round_ = _store(incident, findings, definition, unit, actor=actor, last_signal=last_signal)
     if definition is not None and definition.tickets:
         tickets.learn(incident, definition, facts(incident, round_))
     unreadable = {finding.query.name: finding.reason for finding in findings if finding.outcome == "unreadable"}
@@ -191,7 +193,13 @@ def _unit(definition: KindDefinition, variables: dict[str, Any]) -> str:
 
 
 def _store(
-    incident: Incident, findings: list[Finding], definition: KindDefinition | None, unit: str, actor: str
+    incident: Incident,
+    findings: list[Finding],
+    definition: KindDefinition | None,
+    unit: str,
+    *,
+    actor: str,
+    last_signal: int,
 ) -> int:
     with transaction.atomic():
         now = db_now()
@@ -202,7 +210,8 @@ def _store(
         if definition is not None and definition.entities:
             entities.learn(incident, rows, definition, unit=unit)
         kept = [{"name": row.name, "record": row.record_id, "digest": row.digest} for row in rows]
-        note(incident, "evidence.collected", actor=actor, data={"round": round_, "evidence": kept})
+        data = {"round": round_, "evidence": kept, "last_signal": last_signal}
+        note(incident, "evidence.collected", actor=actor, data=data)
     return round_
 
 

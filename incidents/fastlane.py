@@ -21,7 +21,8 @@ from incidents.reach import EVERYWHERE, Reach
 from incidents.signal_rows import evidence_row, signal_row
 
 # Finds the incident, holds it and counts. A signal that was taken in before matches nothing here, and neither does
-# one whose fingerprint was made by a kind that has changed since.
+# one whose fingerprint was made by a kind that has changed since, nor one that says something new of an incident that
+# waits for a person (see incidents.news, whose comparison this is).
 _JOIN = """
 UPDATE incidents_incident SET
   signals_count = signals_count + 1,
@@ -33,6 +34,12 @@ WHERE fingerprint = %s AND closed_at IS NULL
   AND ({places} IS NULL OR region = '' OR region IN ({among}))
   AND NOT EXISTS (SELECT 1 FROM incidents_signal WHERE source = %s AND event_id = %s)
   AND COALESCE((SELECT CAST(definition -> 'fingerprint' AS text) FROM incidents_exceptionkind WHERE code = %s), '') = %s
+  AND (status <> 'needs_operator' OR due_at IS NOT NULL OR EXISTS (
+    SELECT 1 FROM incidents_signal AS told WHERE told.incident_id = incidents_incident.id
+    AND told.source = %s AND told.type = %s AND told.attributes = {attributes} AND told.amount {same} {amount}
+    AND told.currency = %s AND told.text = %s
+    AND told.business_unit = COALESCE(NULLIF(%s, ''), incidents_incident.business_unit)
+    AND told.region = COALESCE(NULLIF(%s, ''), incidents_incident.region)))
 RETURNING id, business_unit, region, {now}
 """
 _FOR_SQLITE = _JOIN.format(
@@ -40,12 +47,18 @@ _FOR_SQLITE = _JOIN.format(
     now="STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f', 'NOW')",
     places="%s",
     among="SELECT value FROM json_each(%s)",
+    attributes="%s",
+    amount="%s",
+    same="IS",
 )
 _FOR_POSTGRESQL = _JOIN.format(
     time="%s::timestamptz",
     now="clock_timestamp() AS now",
     places="%s::text",
     among="SELECT json_array_elements_text(%s::json)",
+    attributes="%s::jsonb",
+    amount="%s::numeric",
+    same="IS NOT DISTINCT FROM",
 )
 
 
@@ -75,7 +88,10 @@ def _wanted(given: NormalSignal, print_: Fingerprint, kind_source: str, reach: R
     name = [given.source, given.id]
     places = [None if listed is None else json.dumps(listed) for listed in (reach.units, reach.regions)]
     within = [place for place in places for _ in range(2)]
-    return [*[time] * 4, print_.value, unit, region, amount is None, *within, *name, given.code.casefold(), kind_source]
+    sum_ = None if amount is None else str(amount)
+    said = [given.source, given.type, given.text_of("attributes"), sum_, given.currency, given.text, unit, region]
+    kind = [given.code.casefold(), kind_source]
+    return [*[time] * 4, print_.value, unit, region, amount is None, *within, *name, *kind, *said]
 
 
 def _step_by_step(given: NormalSignal, print_: Fingerprint, wanted: list[Any]) -> Joined | None:

@@ -24,7 +24,8 @@ _COUNTED = (
 _EXCLUDED = {"count": "excluded.signals_count", "first": "excluded.first_signal_at", "last": "excluded.last_signal_at"}
 _UPSERT = (
     "INSERT INTO incidents_incident ({columns}) {given} ON CONFLICT (fingerprint) WHERE closed_at IS NULL "
-    f"DO UPDATE SET {_COUNTED} RETURNING id, fingerprint, business_unit, region, amount IS NULL, {{fresh}}"
+    f"DO UPDATE SET {_COUNTED} RETURNING id, fingerprint, business_unit, region, amount IS NULL, "
+    "status = 'needs_operator' AND due_at IS NULL, {fresh}"
 )
 _ADD = f"UPDATE incidents_incident SET {_COUNTED} FROM {{told}} WHERE incidents_incident.id = {{key}}"  # noqa: S608 - own
 _WORDS = {
@@ -111,6 +112,7 @@ class Home:
     business_unit: str = ""
     region: str = ""
     lacks_amount: bool = False
+    waits: bool = False  # for a person, and no look at it is under way
     signals: list[NormalSignal] = field(default_factory=list)
 
     def counted(self) -> tuple[int, datetime, datetime]:
@@ -227,7 +229,7 @@ def open_or_count(homes: list[Home], fresh: dict[str, Incident], now: datetime) 
         cursor.execute(statement, values)
         found = {fingerprint: (pk, *rest) for pk, fingerprint, *rest in cursor.fetchall()}
     for home in ordered:
-        key, unit, region, home.lacks_amount, inserted = found[home.fingerprint]
+        key, unit, region, home.lacks_amount, home.waits, inserted = found[home.fingerprint]
         home.opened = key != home.key if inserted is None else inserted
         if (home.opened and home.fingerprint not in fresh) or (unit, region) != (home.business_unit, home.region):
             raise JustChanged

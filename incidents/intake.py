@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from audit.errors import NotAllowed
-from incidents import aliasing, fastlane, history, homes, rows
+from incidents import aliasing, fastlane, history, homes, news, rows
 from incidents.fingerprints import Fingerprint, fingerprint
 from incidents.kinds import KindInBrief, in_brief, remembered
 from incidents.models import Evidence, Incident, Signal
@@ -174,6 +174,8 @@ def _add(items: list[_Item], seen: homes.Seen, actor: str) -> list[Accepted]:
     homes.open_or_count(present, fresh, seen.now)
     answers = _write(placed, places.firsts, seen.now)
     past = places.past.count()
+    if any(home.waits and not home.opened for home in present):
+        news.ring_for(min(one.key for one in answers), max(one.key for one in answers))
     opened = [fresh[mark] for mark in sorted(home.fingerprint for home in present if home.opened)]
     history.remember(opened, seen.now, kind="+")
     announce(opened, seen.now, actor)

@@ -13,7 +13,7 @@ from audit.errors import IllegalMove, LostRace, Stale
 from incidents import history, sla
 from incidents.briefs import note
 from incidents.models import Incident
-from incidents.signals import incident_due, incident_moved
+from incidents.signals import incident_due, incident_moved, incident_overtaken
 from incidents.states import CLOSED, MACHINE, NEXT, Status
 
 ONE_OPEN = "one_open_incident_per_fingerprint"
@@ -31,13 +31,23 @@ def move(
 ) -> Incident:
     """Change an incident's status, or say why not.
 
-    ``due_in`` seconds from now the loop looks at it again (machine states only; default: at once).
+    ``due_in`` seconds from now the loop looks at it again (default: at once where the machine is at work, else never).
     Further ``columns`` are written with it. Raises ``IllegalMove`` and ``LostRace``.
     """
     to, before = Status(to), Status(incident.status)
     if to not in NEXT[before]:
         raise IllegalMove(f"{incident} is {before.label.lower()}: from there it cannot become {to.label.lower()}.")
     return _move(incident, to, columns, actor=actor, reason=reason, due_in=due_in, by=by)
+
+
+def look_again(incident: Incident, *, actor: str, reason: str) -> Incident:
+    """Have an incident looked into afresh; what waits for an answer about it is taken back in the same transaction.
+
+    Raises ``LostRace`` where somebody was faster, and ``IllegalMove``; then nothing was taken back.
+    """
+    with transaction.atomic():
+        incident_overtaken.send(sender=Incident, incident=incident, actor=actor, reason=reason)
+        return move(incident, Status.TRIAGED, actor=actor, reason=reason)
 
 
 def put_back(incident: Incident, to: Status, *, actor: str, reason: str, by: AbstractBaseUser, **columns: Any) -> None:
@@ -128,7 +138,8 @@ def lock(incident_id: int) -> Incident:
 
 
 def _times(incident: Incident, to: Status, now: Any, due_in: float | None) -> dict[str, Any]:
-    times: dict[str, Any] = {"due_at": now + timedelta(seconds=due_in or 0) if to in MACHINE else None}
+    due = to in MACHINE or due_in is not None
+    times: dict[str, Any] = {"due_at": now + timedelta(seconds=due_in or 0) if due else None}
     if to in CLOSED:
         times["closed_at"] = incident.closed_at or now
     elif to is not Status.ROLLING_BACK:

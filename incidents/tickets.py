@@ -25,14 +25,17 @@ from incidents.expressions import ExpressionFailed, compile_expression
 from incidents.intake import Accepted
 from incidents.kinds import KindDefinition, TicketOf, definition_of
 from incidents.models import ExceptionKind, Incident
-from incidents.moves import move
+from incidents.moves import look_again
 from incidents.states import CLOSED, Status
 from incidents.ticket_models import Ticket
 
 MOST = 50
+TRIES = 5
 ACTOR = "system:tickets"
 # The loop passes these by itself and reads the records on its way: whoever waits a little meets it where it rests.
 _PASSING = frozenset({Status.NEW, Status.TRIAGED, Status.DIAGNOSED, Status.PLANNED})
+# Here it waits for people. On hold it waits because they want it to, and what is being carried out is carried out.
+_RESTING = frozenset({Status.NEEDS_OPERATOR, Status.AWAITING_APPROVAL})
 
 
 # --- out ---------------------------------------------------------------------------------------
@@ -174,7 +177,8 @@ def closes_on_the_way(delivery: Delivery, told: kinds.Ticket) -> bool:
 def remember(delivery: Delivery, told: kinds.Ticket, codes: Iterable[str]) -> Ticket | None:
     """Keep what was told of a ticket, where it is known or a kind of ``codes`` declares it.
 
-    One that was closed since has the incidents that are this ticket, and rest with a person, looked into afresh.
+    One that was closed since has the incidents that are this ticket, and wait for a person, looked into afresh; what
+    an approver was asked about them is taken back.
     Call inside the transaction that judges the delivery.
     """
     row = _rows(delivery, told.key).select_for_update().first()
@@ -202,12 +206,20 @@ def attach(row: Ticket, delivery: Delivery, accepted: Iterable[tuple[str, Accept
 
 def _look_again(row: Ticket, connection: Connection) -> None:
     for incident in _that_it_is(row, connection):
-        if incident.status != Status.NEEDS_OPERATOR:
-            continue
+        _afresh(incident, f"{row} was closed in {connection.slug}: looked into.")
+
+
+def _afresh(incident: Incident, reason: str) -> None:
+    for _ in range(TRIES):
+        if incident.status not in _RESTING:
+            return  # somebody works on it: what they do counts
         try:
-            move(incident, Status.TRIAGED, actor=ACTOR, reason=f"{row} was closed in {connection.slug}: looked into.")
+            look_again(incident, actor=ACTOR, reason=reason)
         except (LostRace, IllegalMove):
-            continue  # somebody works on it: what they do counts
+            # It, or only its plan, was moved just now: look where it stands.
+            incident.refresh_from_db()
+        else:
+            return
 
 
 def _that_it_is(row: Ticket, connection: Connection) -> list[Incident]:

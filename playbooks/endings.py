@@ -6,12 +6,13 @@ from django.db.models import Exists, OuterRef, Q
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
 from audit.clock import db_now
+from audit.errors import LostRace
 from incidents.actions import move
 from incidents.models import Incident
 from incidents.states import Status
 from playbooks import deadletters, plans, stumbles
 from playbooks.models import DeadLetter, Execution, Plan, StepRun
-from playbooks.moves import hold, move_execution, move_step
+from playbooks.moves import hold, move_execution, move_plan, move_step
 from playbooks.states import LIVE_EXECUTION, ExecutionState, PlanState, StepState
 
 ACTOR = "system:loop"
@@ -84,6 +85,33 @@ def end(execution: Execution, *, actor: str, reason: str) -> None:
         move_execution(execution, ExecutionState.CANCELLED, actor=actor, reason=reason)
         if execution.plan.state == PlanState.APPROVED:
             plans.void(execution.plan, actor=actor, reason=reason)
+
+
+def drifts(incident: Incident) -> int:
+    """Count the newest executions in a row that ended because the record had changed before anything was sent."""
+    count = 0
+    for run in incident.executions.filter(direction=Execution.Direction.FORWARD).order_by("-pk"):
+        letters = run.step_runs.filter(dead_letters__isnull=False)
+        if run.state != ExecutionState.CANCELLED or run.cancel_requested or letters.exists():
+            break
+        count += 1
+    return count
+
+
+def withdraw(incident: Incident, *, actor: str, reason: str) -> None:
+    """Take back the plan that waits for an answer, and the question; raises ``LostRace`` where it waits no more.
+
+    A yes that nothing was begun on goes with it: what it was given for has changed. A no stays what it is.
+    """
+    with transaction.atomic():
+        if hold(incident.pk).status != incident.status:
+            raise LostRace(f"{incident} was moved by someone else.")
+        for plan in incident.plans.filter(state__in=plans.LIVE):
+            no = ApprovalRequest.objects.filter(subject="plan", subject_id=plan.pk, state="rejected").first()
+            if no is not None and plan.state == PlanState.ASKED:
+                move_plan(plan, PlanState.REJECTED, actor=ACTOR, reason=no.state_reason)
+            else:
+                plans.void(plan, actor=actor, reason=reason)
 
 
 def expire_unused() -> int:

@@ -21,7 +21,7 @@ from audit.clock import db_now
 from audit.errors import LostRace
 from connectors.base import ConnectorError
 from connectors.door import retry
-from incidents import evidence, leases, rootcause, triage
+from incidents import evidence, leases, news, rootcause, triage
 from incidents.actions import move
 from incidents.leases import Lease, LeaseLost
 from incidents.models import Incident
@@ -66,6 +66,10 @@ def _until_it_pauses(incident_id: int, lease: Lease) -> None:
     while True:
         lease.renew()
         incident = Incident.objects.select_related("kind").get(pk=incident_id)
+        if incident.status == Status.NEEDS_OPERATOR and incident.due_at is not None:
+            if news.hear(incident_id):
+                continue
+            return
         try:
             pause = Pause() if incident.status not in MACHINE else _stage(incident, lease)
         except LostRace:
@@ -113,6 +117,8 @@ def _diagnose(incident: Incident, lease: Lease) -> Pause | None:
     lease.renew()
     found = rootcause.diagnose(incident, actor=ACTOR)
     incident.refresh_from_db()
+    if incident.status != Status.TRIAGED:
+        raise LostRace(f"{incident} was moved by someone else.")
     stumbles.forget(incident)
     if collected.healed:
         move(incident, Status.DISMISSED, actor=ACTOR, reason=f"Checked, nothing to mend: {collected.healed}")
@@ -125,8 +131,9 @@ def _plan(incident: Incident, lease: Lease) -> Pause | None:
     try:
         planning.propose(incident, actor=ACTOR, lease=lease)
     except planning.CannotPlan as refusal:
-        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=str(refusal))
-        return Pause()
+        # Due at once: what joined since the evidence was read is heard before it is left to a person.
+        move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=str(refusal), due_in=0)
+        return None
     lease.check()
     stumbles.forget(incident)
     move(incident, Status.PLANNED, actor=ACTOR)
@@ -217,24 +224,13 @@ def _plan_again(incident: Incident, execution: Execution, reason: str) -> Pause 
         hold(incident.pk)
         move_execution(execution, ExecutionState.CANCELLED, actor=ACTOR, reason=reason)
         plans.void(execution.plan, actor=ACTOR, reason=reason)
-        drifts = _drifts(incident)
+        drifts = endings.drifts(incident)
         if drifts % REPLANS:
             move(incident, Status.TRIAGED, actor=ACTOR, reason=f"Plan again: {reason}")
             return None
         why = f"The record keeps changing while it is being mended ({drifts} plans). Last: {reason}"
         move(incident, Status.NEEDS_OPERATOR, actor=ACTOR, reason=why)
     return Pause()
-
-
-def _drifts(incident: Incident) -> int:
-    """Count the newest executions in a row that ended because the record had changed before anything was sent."""
-    count = 0
-    for run in incident.executions.filter(direction=Execution.Direction.FORWARD).order_by("-pk"):
-        letters = run.step_runs.filter(dead_letters__isnull=False)
-        if run.state != ExecutionState.CANCELLED or run.cancel_requested or letters.exists():
-            break
-        count += 1
-    return count
 
 
 def _cancelled(incident: Incident, execution: Execution, reason: str) -> Pause | None:

@@ -1,4 +1,4 @@
-"""News from the floor below: a decision was made, so its incident has something to do."""
+"""News from the floor below: a decision was made, an incident is over, or what it stands on has changed."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from approvals.models import ApprovalRequest
 from approvals.signals import approval_settled
 from incidents.actions import ring
 from incidents.models import Incident
-from incidents.signals import incident_moved
+from incidents.signals import incident_moved, incident_overtaken
 from incidents.states import Status
 from playbooks import endings
 
@@ -17,6 +17,13 @@ from playbooks import endings
 def decided(sender: type[ApprovalRequest], approval: ApprovalRequest, **_: Any) -> None:
     """Make the incident due in the transaction of the decision, so that the bell cannot be lost."""
     ring(approval.incident_id)
+
+
+@receiver(incident_overtaken, sender=Incident)
+def overtaken(sender: type[Incident], incident: Incident, actor: str, reason: str, **_: Any) -> None:
+    """Take back what people are asked about it: they must not say yes to a plan for what is no more."""
+    if incident.status == Status.AWAITING_APPROVAL:
+        endings.withdraw(incident, actor=actor, reason=reason)
 
 
 @receiver(incident_moved, sender=Incident)
