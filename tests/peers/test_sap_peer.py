@@ -30,6 +30,10 @@ CONFIG = {
     "idoc_status_set": "",
     "read_functions": "BAPI_CUSTOMER_GETLIST, BAPI_SALESORDER_GETSTATUS",
     "query_entities": f"{ORDERS}, sales/SalesOrder",
+    "findable": "\n".join(
+        f"{entity}(TotalNetAmount) by SalesOrder, SoldToParty, CreationDate:date"
+        for entity in (ORDERS, "sales/SalesOrder")
+    ),
     "rfc_style": "json",
     "rfc_path": "/sap/bc/rfc/{function}",
     "rfc_root": "/sap/opu/odata/sap/API_SALES_ORDER_SRV",
@@ -89,6 +93,29 @@ def test_both_versions_tell_the_same_of_an_order(peer: Connection) -> None:
     assert Decimal(str(other.fields["TotalNetAmount"])) == Decimal(order.fields["TotalNetAmount"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\d.*", order.fields["CreationDate"])
     assert other.fields["SoldToParty"] == order.fields["SoldToParty"]
+
+
+@pytest.mark.parametrize("entity", [ORDERS, "sales/SalesOrder"])
+def test_an_order_is_found_by_its_fields_and_several_are_told_apart(peer: Connection, entity: str) -> None:
+    order = first(peer)
+    by = {"SalesOrder": order.key, "SoldToParty": order.fields["SoldToParty"]}
+
+    def find(**where: str) -> list[Any]:
+        asked = {"entity": entity, "where": where}
+        return gateway.call(peer, "record.find", asked, actor="test").records
+
+    (found,) = find(**by)
+    assert found.key == order.key
+    assert Decimal(str(found.fields["TotalNetAmount"])) == Decimal(order.fields["TotalNetAmount"])
+    assert find(**{**by, "SoldToParty": "x' or SalesOrder ne '"}) == []
+    assert [row.key for row in find(SalesOrder=order.key, CreationDate=order.fields["CreationDate"][:10])] == [
+        order.key
+    ]
+    customers = [row.fields["SoldToParty"] for row in ask(peer, ORDERS)]
+    busiest = max(customers, key=customers.count)
+    assert customers.count(busiest) > 1
+    with pytest.raises(Refused, match="which is meant cannot be told"):
+        find(SoldToParty=busiest)
 
 
 def test_items_come_along_and_belong_to_their_order(peer: Connection) -> None:

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 
 from approvals import actions as approvals
 from approvals.models import ApprovalRequest
 from connectors import transport
 from connectors.kit import credentials
-from connectors.models import Delivery
+from connectors.models import Connection, Delivery
 from connectors.simulator.distributor import holding
 from connectors.simulator.server import serve
 from incidents.entity_models import Alias
@@ -94,14 +95,85 @@ def test_the_order_is_known_by_its_id_in_each_system(business):
     business.tell()
     incident = drive(Incident.objects.get())
 
+    ids = {"sap": business.sap_key, "dv": business.stands("dv")["salesorderid"], "crm": business.stands("sf")["Id"]}
     known = {(alias.system, alias.value) for alias in Alias.objects.filter(type="order", resolves=True)}
-    assert known >= {("sap", business.sap_key), ("dv", business.stands("dv")["salesorderid"])}
-    for source, name in (("sap", business.sap_key), ("dv", business.stands("dv")["salesorderid"])):
+    assert known >= set(ids.items())
+    account = Alias.objects.get(system="crm", type="account", record_type="Account", field="")
+    assert account.entity.label == business.order["OrderingCustomerAccountNumber"]
+    for source, name in ids.items():
         told = NormalSignal(
             source=source, id=f"by-{source}", time=datetime.now(UTC), code="held_elsewhere", entity_type="order",
             entity_key=name, business_unit=incident.business_unit, region=incident.region,
         )  # fmt: skip
         assert accept(told).incident == incident
+
+
+def sales_order(incident):
+    """What the newest evidence says of the order in Salesforce."""
+    return incident.evidence.filter(name="sales_order").order_by("pk").last()
+
+
+def test_the_incidents_page_shows_the_record_of_salesforce_beside_the_others(business):
+    business.hold("sap")
+    business.tell()
+    incident = drive(Incident.objects.get())
+    browser = Client()
+    browser.force_login(make_user("olga", role="operator", units=[incident.business_unit]))
+
+    body = browser.get(f"/incidents/{incident.pk}/").content.decode()
+
+    row = sales_order(incident)
+    assert (row.system, row.entity, row.record_id) == ("crm", "Order", business.stands("sf")["Id"])
+    assert row.content == {
+        "OrderReferenceNumber": business.number, "OrderNumber": business.stands("sf")["OrderNumber"],
+        "Status": "Activated",
+    }  # fmt: skip
+    assert all(name in body for name in (row.record_id, business.stands("dv")["salesorderid"]))
+
+
+def test_that_salesforce_has_no_such_order_is_evidence_too(business):
+    body = {"system": "sf", "entity": "Order", "key": business.stands("sf")["Id"]}
+    changes = {"OrderReferenceNumber": "SO-of-nobody"}
+    business.http.post("/control/edit", json={**body, "changes": changes}).raise_for_status()
+    business.hold("dv")
+    business.hold("sap")
+    business.tell()
+
+    incident = drive(Incident.objects.get())
+
+    row = sales_order(incident)
+    assert (row.record_id, row.content["outcome"]) == ("", "none")
+    assert row.content["arguments"]["where"] == {"OrderReferenceNumber": business.number}
+    assert incident.status == Status.AWAITING_APPROVAL
+    assert not Alias.objects.filter(system="crm", record_type="Order").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("twice", "more than 1 of Order have this OrderReferenceNumber; which is meant cannot be told"),
+        ("closed", "may not find Order: “Records it may find” at the connection opens nothing"),
+    ],
+)
+def test_where_it_cannot_be_told_which_order_is_meant_the_incident_goes_on_and_says_why(business, change, said):
+    if change == "twice":
+        twin = {"OrderReferenceNumber": business.number, "AccountId": business.stands("sf")["AccountId"]}
+        planted = {"system": "sf", "entity": "Order", "fields": twin}
+        business.http.post("/control/records", json=planted).raise_for_status()
+    else:
+        crm = Connection.objects.get(slug="crm")
+        Connection.objects.filter(pk=crm.pk).update(config={**crm.config, "findable": ""})
+    business.hold("dv")
+    business.hold("sap")
+    business.tell()
+
+    incident = drive(Incident.objects.get())
+
+    row = sales_order(incident)
+    assert (row.record_id, row.content["outcome"]) == ("", "unreadable")
+    assert said in row.content["reason"]
+    assert incident.status == Status.AWAITING_APPROVAL
+    assert not Alias.objects.filter(system="crm", record_type="Order").exists()
 
 
 def test_an_order_that_the_leading_system_holds_too_is_none_of_this(business):

@@ -17,7 +17,7 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.kinds.dataverse import events, notes, samples, tracking, webapi, writing
+from connectors.kinds.dataverse import events, finding, notes, samples, tracking, webapi, writing
 from connectors.kinds.dataverse.fetchxml import FetchXmlQuery, Page, next_page
 from connectors.kinds.dataverse.operations import READS, TELLS, WRITES
 from connectors.kinds.dataverse.pages import PAGES
@@ -45,7 +45,7 @@ class Dataverse(EntraConnector):
     pages = PAGES
     tickets = notes.TICKETS
     secrets = frozenset({"client_secret"})
-    operations = (*READS, *WRITES, *TELLS)
+    operations = (*READS, finding.FIND, *WRITES, *TELLS)
     settings: DataverseConfig
 
     @classmethod
@@ -105,6 +105,7 @@ class Dataverse(EntraConnector):
         reads: dict[str, Callable[[Any], list[Record]]] = {
             "record.get": lambda args: self.row(args.table, args.id, args.columns, args.expand),
             "record.by_key": self._by_key,
+            "record.find": lambda args: finding.find(self, args),
             "records.list": self._listed,
             "records.related": lambda args: self.related(
                 args.table, args.id, args.relationship, args.to, columns=args.columns
@@ -190,6 +191,13 @@ class Dataverse(EntraConnector):
         size = min(self.settings.page_size, most or self.settings.page_size)
         headers = {**UNCACHED, **webapi.prefer(wish, f"odata.maxpagesize={size}", self._labels())}
         page = self.content(self.send("GET", url, params=params or None, headers=headers))
+        webapi.rows_of(page, self.label)
+        return dict(page)
+
+    def top(self, table: Table, options: Mapping[str, str]) -> dict[str, Any]:
+        """Fetch the first rows that options with ``$top`` ask for; no page size goes together with it."""
+        headers = {**UNCACHED, **webapi.prefer(self._labels())}
+        page = self.content(self.send("GET", f"{self.root}/{table.set}", params=options, headers=headers))
         webapi.rows_of(page, self.label)
         return dict(page)
 

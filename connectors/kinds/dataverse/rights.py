@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from connectors.kit import finding
 from connectors.kit.needs import Needs, Told
 
 ALWAYS = ("an application user for the client id with a security role of its own",)
@@ -18,6 +19,7 @@ def needs(settings: Any) -> Told:
         {
             "record.get": Needs((read,)),
             "record.by_key": Needs((read,)),
+            "record.find": Needs(finding.rights(settings.may_find(), "Read", "each table that it may find records of")),
             "records.list": Needs((read,)),
             "records.related": Needs((read,)),
             "fetchxml.query": Needs(("each table that a saved query asks for: Read",)),

@@ -1,6 +1,7 @@
 """How a connection to Dataverse is set up: where it is, what it may use, and what is only known per environment."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
@@ -9,6 +10,8 @@ from connectors.base import Arguments
 from connectors.kinds.dataverse.tables import Table, tables_of, tracked_of
 from connectors.kit.declaredactions import DeclaredAction, declared
 from connectors.kit.entra import AUTHORITY, Tenant
+from connectors.kit.finding import SETTING
+from connectors.kit.openlists import Findable, findable_of
 from connectors.kit.pages import FrontEnd, front_end
 from connectors.wire.roots import Root
 
@@ -57,6 +60,15 @@ class DataverseConfig(Arguments):
     query_entities: Annotated[str, StringConstraints(max_length=4000)] = Field(
         default="", title="Tables for saved queries", description="Separated by commas; empty: all that it may use."
     )
+    findable: Annotated[str, StringConstraints(max_length=20_000)] = Field(
+        default="",
+        title=SETTING,
+        description="One table a line, such as “salesorder(statecode) by ordernumber, _customerid_value:id”: what is"
+        " read, and what it is found by; a column that holds no text says what: number, whole (a choice too), yes_no,"
+        " date, time or id.",
+        json_schema_extra={"multiline": True},
+        examples=["salesorder(name) by ordernumber"],
+    )
     many_to_many: Annotated[str, StringConstraints(max_length=4000)] = Field(
         default="",
         title="Relationships it may change",
@@ -102,6 +114,17 @@ class DataverseConfig(Arguments):
             raise ValueError("name at least one table")
         return value
 
+    @field_validator("findable")
+    @classmethod
+    def can_be_found(cls, value: str) -> str:
+        """Say which line cannot be read, or says what Dataverse has not."""
+        for one in findable_of(value).values():
+            if one.key:
+                raise ValueError(f"{one.entity}: Dataverse knows records by their ids; leave “key” away")
+            if enums := [name for name, sort in one.by.items() if sort[0].isupper()]:
+                raise ValueError(f"{one.entity}: {enums[0]} of a choice holds a number; write {enums[0]}:whole")
+        return value
+
     @field_validator("refused_codes", "locked_codes", "expired_codes", "limit_codes")
     @classmethod
     def codes_are_codes(cls, value: str) -> str:
@@ -121,6 +144,7 @@ class DataverseConfig(Arguments):
         }
         named["many_to_many"] = {entry.partition(".")[0].lower() for entry in self.relationships()}
         named["actions"] = {action.table.lower() for action in self.declared_actions().values()}
+        named["findable"] = {one.entity.lower() for one in self.may_find().values()}
         for field, names in named.items():
             if strange := names - set(tables):
                 raise ValueError(f"{field} names {min(strange)}, which is not among the tables it may use")
@@ -137,6 +161,10 @@ class DataverseConfig(Arguments):
             if not re.fullmatch(r"[A-Za-z]\w{0,99}\.[A-Za-z]\w{0,99}", entry, re.ASCII):
                 raise ValueError(f"“{entry[:60]}” is no relationship: write table.relationship")
         return found
+
+    def may_find(self) -> Mapping[str, Findable]:
+        """Return the tables whose records may be found, by their names in small letters."""
+        return findable_of(self.findable)
 
     def declared_actions(self) -> dict[str, DataverseAction]:
         """Return the actions that may be called, by name. Raises ``ValueError``."""

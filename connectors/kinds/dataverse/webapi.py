@@ -3,8 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from connectors.base import Record, Unanswered
 from connectors.kinds.dataverse.settings import DataverseConfig, number_of
@@ -24,6 +27,7 @@ _CHANGED = number_of("0x80060882")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,7})?Z\Z")
 _LOOKUP = re.compile(r"_(\w+)_value\Z")
 _SHOWN = {LABEL: "_label", TARGET: "_table"}
+SHOWN_BESIDE = tuple(_SHOWN.values())
 
 
 def literal(value: Any) -> str:
@@ -36,6 +40,19 @@ def literal(value: Any) -> str:
         return str(value)
     text = str(value)
     return text if GUID.match(text.lower()) or _MOMENT.match(text) else "'" + text.replace("'", "''") + "'"
+
+
+def typed(value: Any) -> str:
+    """Write a value by its own type alone: a text that looks like an id or a time stays a text."""
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else literal(value)
 
 
 def equal(fields: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from audit.clock import db_now
 from connectors.base import (
@@ -25,6 +25,7 @@ from connectors.kinds.dynamics_fo import (
     anything,
     asking,
     events,
+    finding,
     freesending,
     odata,
     payments,
@@ -41,7 +42,8 @@ from connectors.kinds.dynamics_fo.writes import SENDINGS, WRITES, Sending
 from connectors.kit import discovering
 from connectors.kit.answers import Explained
 from connectors.kit.entra import AUTHORITY, EntraConnector, Tenant
-from connectors.kit.openlists import Opened, opened_of
+from connectors.kit.finding import SETTING
+from connectors.kit.openlists import Findable, Opened, findable_of, opened_of
 from connectors.kit.pages import FrontEnd, front_end
 from connectors.kit.queries import listed
 from connectors.kit.rest import before_writing
@@ -83,6 +85,15 @@ class DynamicsFOConfig(Arguments):
         " TextField:60” where records are made. The operations of their own need none.",
         json_schema_extra={"multiline": True},
     )
+    findable: Annotated[str, StringConstraints(max_length=20_000)] = Field(
+        default="",
+        title=SETTING,
+        description="One a line, such as “SalesOrderHeadersV2(CurrencyCode) by CustomersOrderReference,"
+        " CreditHold:NoYes”: what is read, and what it is found by; what holds no text says what: number, whole, date,"
+        " time, id or its enum. “key Field” where the key is not known here.",
+        json_schema_extra={"multiline": True},
+        examples=["SalesOrderHeadersV2(CurrencyCode) by SalesOrderNumber"],
+    )
     actions: Annotated[str, StringConstraints(max_length=20_000)] = Field(
         default="",
         title="Actions it may call (JSON)",
@@ -119,21 +130,40 @@ class DynamicsFOConfig(Arguments):
         default="", title="Custom service that credits such an invoice", description=_SERVICE
     )
 
-    @field_validator("reconcile", "entities", "actions")
+    @field_validator("reconcile", "entities", "findable", "actions")
     @classmethod
     def readable(cls, value: str, info: ValidationInfo) -> str:
         """Say which line cannot be read."""
         read: dict[str, Callable[[str], object]] = {
             "reconcile": reconciling.lines_of,
             "entities": opened_of,
+            "findable": findable_of,
             "actions": anything.actions_of,
         }
         read[str(info.field_name)](value)
         return value
 
+    @model_validator(mode="after")
+    def _can_be_found(self) -> "DynamicsFOConfig":
+        for one in self.may_find().values():
+            if "/" in one.entity:
+                raise ValueError(f"findable: {one.entity} is no entity")
+            if not (one.key or self.key_of(one.entity)):
+                raise ValueError(f"findable: say the key of {one.entity}, such as “{one.entity} by Name key Number”")
+        return self
+
+    def may_find(self) -> Mapping[str, Findable]:
+        """Return the entities whose records may be found, by their names in small letters. Raises ``ValueError``."""
+        return findable_of(self.findable)
+
     def opened(self) -> Mapping[str, Opened]:
         """Return the entities that may be changed, by their names in small letters."""
         return opened_of(self.entities)
+
+    def key_of(self, entity: str) -> tuple[str, ...]:
+        """Return the fields of an entity's key behind the company; none where nobody said which they are."""
+        opened = self.opened().get(entity.casefold())
+        return KEYS.get(entity) or (opened.key if opened else payments.key_of(self, entity))
 
     def declared_actions(self) -> dict[str, FOAction]:
         """Return the actions that may be called, by their names."""
@@ -148,7 +178,7 @@ class DynamicsFO(EntraConnector):
     config = DynamicsFOConfig
     pages = PAGES
     secrets = frozenset({"client_secret"})
-    operations = (*READS, asking.ASK, *WRITES, *anything.WRITES)
+    operations = (*READS, finding.FIND, asking.ASK, *WRITES, *anything.WRITES)
     settings: DynamicsFOConfig
 
     @classmethod
@@ -184,6 +214,8 @@ class DynamicsFO(EntraConnector):
         """Fetch by key or by filter, always across companies."""
         if isinstance(arguments, asking.ODataQuery):
             return self._pages(arguments.entity, arguments.options())[: arguments.rows]
+        if isinstance(arguments, finding.FindArguments):
+            return finding.find(self, arguments)
         return self.look(operation.name, **arguments.model_dump())
 
     def write(self, operation: Write, arguments: Any, *, effect_key: str, version: str = "") -> Written:
@@ -268,8 +300,7 @@ class DynamicsFO(EntraConnector):
 
     def key_of(self, entity: str) -> tuple[str, ...]:
         """Return the fields of an entity's key behind the company; none where nobody said which they are."""
-        opened = self.settings.opened().get(entity.casefold())
-        return KEYS.get(entity) or (opened.key if opened else payments.key_of(self.settings, entity))
+        return self.settings.key_of(entity)
 
     def notes(self, company: str, reference: str) -> list[Record]:
         """Fetch the credit notes of one company that carry a reference."""
@@ -297,8 +328,18 @@ class DynamicsFO(EntraConnector):
                 raise Unanswered(f"{self.label} continues its list at another address.", code="paging")
         raise Unanswered(f"{self.label} lists more than {MOST_PAGES} pages of {entity}.", code="paging")
 
-    def _page(self, url: str, params: Mapping[str, str]) -> dict[str, Any]:
-        headers = {"OData-Version": "4.0", "Prefer": f"odata.maxpagesize={self.settings.page_size}"}
+    def first(
+        self, entity: str, options: Mapping[str, str], names: tuple[str, ...], size: int
+    ) -> tuple[list[Record], bool]:
+        """Fetch one page of what the options ask for, and whether the server says that its list goes on."""
+        page = self._page(self.url(entity), {"cross-company": "true", **options}, size)
+        root = self.settings.environment_url
+        rows = [odata.record(self.name, root, entity, row, names) for row in page["value"]]
+        return rows, bool(page["@odata.nextLink"])
+
+    def _page(self, url: str, params: Mapping[str, str], size: int = 0) -> dict[str, Any]:
+        wish = f"odata.maxpagesize={size or self.settings.page_size}"
+        headers = {"OData-Version": "4.0", "Prefer": wish}
         reply = self.send("GET", url, params=params or None, headers=headers)
         page = self.content(reply)
         rows = page.get("value") if isinstance(page, dict) else None

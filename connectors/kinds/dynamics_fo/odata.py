@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from connectors.base import Record, Refused
 from connectors.kit.answers import Explained
+from connectors.kit.finding import Symbol
 from connectors.transport import Reply
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
@@ -50,7 +52,11 @@ def literal(value: Any) -> str:
     """Write a value as an OData literal. Texts are quoted and their quotes doubled; numbers stand bare."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, Symbol):
+        return f"{NAMESPACE}.{value.enum}'{value.name}'"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, int | float | UUID):
         return str(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -62,7 +68,14 @@ def equal(fields: Mapping[str, Any]) -> str:
     for name, value in fields.items():
         if isinstance(value, str) and "*" in value:
             raise Refused(f"{name} must not hold an asterisk: F&O would read it as a wildcard.", code="wildcard")
-    return " and ".join(f"{name} eq {literal(value)}" for name, value in fields.items())
+    return " and ".join(_condition(name, value) for name, value in fields.items())
+
+
+def _condition(name: str, value: Any) -> str:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        # A day comes with an hour, which is not the same everywhere.
+        return f"{name} ge {value}T00:00:00Z and {name} le {value}T23:59:59Z"
+    return f"{name} eq {literal(value)}"
 
 
 def address(entity: str, key: Mapping[str, Any], names: tuple[str, ...] = ()) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from connectors.kinds.dynamics_fo import asking, reissues
 from connectors.kinds.dynamics_fo.reads import QUERIES
 from connectors.kinds.dynamics_fo.writes import SENDINGS
+from connectors.kit import finding
 from connectors.kit.needs import Needs, Told
 
 ALWAYS = (
@@ -50,6 +51,8 @@ def needs(settings: Any) -> Told:
     """Return the entities by operation; what a write sets again with other values takes itself back."""
     found = {name: Needs((f"{query.entity}: read",)) for name, query in QUERIES.items()}
     found[asking.ASK.name] = Needs(("each entity that a saved query asks for: read",))
+    opened = finding.rights(settings.may_find(), "read", "each entity that the connection opens for finding")
+    found["record.find"] = Needs(opened)
     for name, sending in SENDINGS.items():
         change = f"{sending.entity}: call {sending.action}" if sending.action else f"{sending.entity}: update"
         reads = tuple(f"{entity}: read" for entity in _LOOKED_AT[name])

@@ -26,6 +26,7 @@ from connectors.kinds.salesforce import (
     changes,
     composite,
     effects,
+    finding,
     objects,
     outbound,
     polling,
@@ -56,7 +57,7 @@ class Salesforce(RestConnector):
     pages = PAGES
     tickets = ticketing.TICKETS
     secrets = frozenset({"client_secret"})
-    operations = (*READS, asking.ASK, *WRITES, *objects.WRITES, *TELLS)
+    operations = (*READS, finding.FIND, asking.ASK, *WRITES, *objects.WRITES, *TELLS)
     settings: SalesforceConfig
     MOST_PAGES: ClassVar = 25
 
@@ -134,6 +135,8 @@ class Salesforce(RestConnector):
         if isinstance(arguments, asking.SoqlQuery):
             rows = self._query(arguments.soql(), asking.parse(arguments.query).entity)
             return [soql.flat(row, arguments.columns()) for row in rows[: arguments.rows]]
+        if isinstance(arguments, finding.FindArguments):
+            return finding.find(self, arguments)
         if operation.name == "case.get":
             return self.case(arguments.id)
         if operation.name == "cases.by_order":
@@ -232,19 +235,19 @@ class Salesforce(RestConnector):
             raise Unanswered(f"{self.label} lists more than {self.MOST_PAGES} pages.", code="paging")
         return records
 
-    def part(self, query: str, entity: str) -> tuple[list[Record], bool]:
+    def part(self, query: str, entity: str, pages: int = MOST_PAGES) -> tuple[list[Record], bool]:
         """Run SOQL for so many pages, and say whether that was all; ``nextRecordsUrl`` is a path."""
         headers = {"Sforce-Query-Options": f"batchSize={self.settings.batch_size}"}
         page = self._page(self.send("GET", self.url("query"), params={"q": query}, headers=headers))
         records: list[Record] = []
-        for number in range(1, self.MOST_PAGES + 1):
+        for number in range(1, pages + 1):
             records += [soql.record(self.name, self.address(entity), row, entity) for row in page["records"]]
             if page.get("done", True):
                 return records, True
             path = str(page.get("nextRecordsUrl") or "")
             if not path.startswith("/services/data/"):
                 raise Unanswered(f"{self.label} does not say where its list continues.", code="paging")
-            if number < self.MOST_PAGES:
+            if number < pages:
                 page = self._page(self.send("GET", self._base() + path, headers=headers))
         return records, False
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from connectors.kit import finding
 from connectors.kit.needs import Needs, Told
 
 ALWAYS = (
@@ -38,4 +39,5 @@ _OPENED = {
 
 def needs(settings: Any) -> Told:
     """Return the objects by operation."""
-    return Told(ALWAYS, OPERATIONS | _OPENED)
+    found = finding.rights(settings.may_find(), "read", "each object that the connection opens for finding")
+    return Told(ALWAYS, OPERATIONS | _OPENED | {"record.find": Needs(found)})

@@ -7,7 +7,8 @@ from pydantic import Field, StringConstraints, field_validator
 
 from connectors.base import Arguments
 from connectors.kinds.salesforce.operations import KEY_FIELD
-from connectors.kit.openlists import Opened, opened_of
+from connectors.kit.finding import SETTING
+from connectors.kit.openlists import Findable, Opened, findable_of, opened_of
 from connectors.kit.pages import FrontEnd, front_end
 from connectors.kit.queries import listed
 from connectors.wire.roots import Root
@@ -49,6 +50,12 @@ class SalesforceConfig(Arguments):
         f" records that are made, where it is not {KEY_FIELD}. The operations of their own need none.",
         json_schema_extra={"multiline": True},
     )  # fmt: skip
+    findable: Annotated[str, StringConstraints(max_length=20_000)] = Field(
+        default="", title=SETTING,
+        description="One object a line, such as “Order(Status) by OrderReferenceNumber, AccountId:id”: what is read,"
+        " and what it is found by; a field that holds no text says what: number, whole, yes_no, date, time or id.",
+        json_schema_extra={"multiline": True}, examples=["Order(Status) by OrderReferenceNumber"],
+    )  # fmt: skip
     organization_id: Annotated[str, StringConstraints(pattern=r"^(?:00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)?$")] = Field(
         default="", title="Organization id",
         description="Of 15 or 18 letters; outbound messages of another organization are then turned away.",
@@ -75,9 +82,26 @@ class SalesforceConfig(Arguments):
                 raise ValueError(f"{opened.entity}: Salesforce finds records by their ids; leave “by” away")
         return value
 
+    @field_validator("findable")
+    @classmethod
+    def can_be_found(cls, value: str) -> str:
+        """Say which line cannot be read, or says what Salesforce has not."""
+        for one in findable_of(value).values():
+            if one.key:
+                raise ValueError(f"{one.entity}: Salesforce knows records by their ids; leave “key” away")
+            if "/" in one.entity:
+                raise ValueError(f"{one.entity} is no object")
+            if enums := [name for name, sort in one.by.items() if sort[0].isupper()]:
+                raise ValueError(f"{one.entity}: {enums[0]} of a picklist holds a text; leave its sort away")
+        return value
+
     def opened(self) -> Mapping[str, Opened]:
         """Return the objects that may be changed, by their names in small letters."""
         return opened_of(self.objects)
+
+    def may_find(self) -> Mapping[str, Findable]:
+        """Return the objects whose records may be found, by their names in small letters."""
+        return findable_of(self.findable)
 
     def key_field(self, opened: Opened) -> str:
         """Return the external id field that takes the key of an effect."""

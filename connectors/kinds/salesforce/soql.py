@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
 
@@ -19,21 +20,26 @@ def literal(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value, "f")
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, datetime):
         moment = value.astimezone(UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    if isinstance(value, date):
+        return value.isoformat()
     return "'" + "".join(_ESCAPES.get(letter, letter) for letter in str(value)) + "'"
 
 
-def select(entity: str, fields: Sequence[str], where: Mapping[str, Any], *, order: str = "Id") -> str:
-    """Write a query for records that have all of ``where``."""
+def select(entity: str, fields: Sequence[str], where: Mapping[str, Any], *, order: str = "Id", limit: int = 0) -> str:
+    """Write a query for records that have all of ``where``, or for the first ``limit`` of them."""
     for name in (entity, *fields, *where):
         if not NAME.match(name):
             raise ValueError(f"{name!r} is no name of an object or field.")
     conditions = " AND ".join(f"{name} = {literal(value)}" for name, value in where.items())
-    return f"SELECT {', '.join(fields)} FROM {entity} WHERE {conditions} ORDER BY {order}"  # noqa: S608
+    most = f" LIMIT {limit}" if limit else ""
+    return f"SELECT {', '.join(fields)} FROM {entity} WHERE {conditions} ORDER BY {order}{most}"  # noqa: S608
 
 
 def moment_of(text: Any) -> datetime | None:

@@ -23,6 +23,11 @@ _WORDS = re.compile(
 )
 
 
+EntitySet = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}(;v=\d{1,4})?/[A-Za-z_][A-Za-z0-9_]{0,99}$")
+]
+
+
 class _Filter(Comparisons):
     """A field is compared with a value; functions differ between the versions and are left out."""
 
@@ -37,9 +42,7 @@ class ODataQuery(ODataFreeQuery):
     words: ClassVar[re.Pattern[str]] = _WORDS
     grammar: ClassVar[type[Comparisons]] = _Filter
 
-    entity: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}(;v=\d{1,4})?/[A-Za-z_][A-Za-z0-9_]{0,99}$")
-    ] = Field(examples=["API_SALES_ORDER_SRV/A_SalesOrder"])
+    entity: EntitySet = Field(examples=["API_SALES_ORDER_SRV/A_SalesOrder"])
 
     def key(self) -> tuple[str, ...]:
         """Return the columns of the entity set's key."""

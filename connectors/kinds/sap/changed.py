@@ -25,9 +25,9 @@ def change(event: str, payload: Mapping[str, Any], settings: Any) -> Changed | N
         return None
     query = QUERIES[read]
     key = "/".join(arguments[argument].lstrip("0") or "0" for argument in query.fields)
-    row = payload.get("record")
+    row = payload.get(events.RECORD)
     how = _how(str(payload.get("type")))
-    if payload.get("gone") is True or how is How.DELETED:
+    if payload.get(events.GONE) is True or how is How.DELETED:
         return Changed(How.DELETED, query.entity, key, after={}, version=GONE)
     after = dict(row) if isinstance(row, Mapping) and row else None
     version = stamp(odata.moment_of((after or {}).get(_STAMP)))

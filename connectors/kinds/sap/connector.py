@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from connectors.base import Blocked, Health, Inbound, NotFound, Read, Record, Sample, Unanswered, Write, Written
-from connectors.kinds.sap import asking, events, journal, odata, polling, reversals, rfc, samples, sending
+from connectors.kinds.sap import asking, events, finding, journal, odata, polling, reversals, rfc, samples, sending
 from connectors.kinds.sap.client import SapClient
 from connectors.kinds.sap.order_writes import ORDER_WRITES
 from connectors.kinds.sap.pages import PAGES
@@ -27,7 +27,7 @@ class Sap(SapClient):
     config = SapConfig
     pages = PAGES
     secrets = frozenset({"password"})
-    operations = (*READS, asking.ASK, *WRITES, *ORDER_WRITES)
+    operations = (*READS, finding.FIND, asking.ASK, *WRITES, *ORDER_WRITES)
 
     @classmethod
     def queryable(cls, settings: SapConfig) -> frozenset[str]:
@@ -71,7 +71,7 @@ class Sap(SapClient):
         """Read the record that an event names; of one that is gone there is nothing to add."""
         read, arguments = events.record_of(payload)
         rows = self.look(read, **arguments) if read else []
-        return {**payload, "record": dict(rows[0].fields) if rows else {}, "gone": not rows}
+        return {**payload, events.RECORD: dict(rows[0].fields) if rows else {}, events.GONE: not rows}
 
     def poll(self, since: datetime | None) -> list[Inbound]:
         """Give what changed in the watched sets, by change date or by delta link."""
@@ -83,6 +83,8 @@ class Sap(SapClient):
             service, entity = self._set(arguments.entity)
             options = arguments.options(v4=service.v4)
             return self.paged(service, entity, options, most=arguments.rows)
+        if isinstance(arguments, finding.FindArguments):
+            return finding.find(self, arguments)
         if operation is JOURNAL:
             return journal.items(self, arguments)
         if operation is BY_REFERENCE:
@@ -161,11 +163,15 @@ class Sap(SapClient):
         self, service: Service, entity: str, params: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> Any:
         """Fetch one page as it came."""
-        wish = {"Prefer": f"odata.maxpagesize={self.settings.page_size}"} if service.v4 else {}
+        wish = self.page_of(self.settings.page_size) if service.v4 else {}
         accept = {"Accept": odata.EXACT if service.v4 else odata.JSON}
         url = f"{self.root_of(service)}/{entity}"
         reply = self.send("GET", url, params=params, headers={**accept, **wish, **(headers or {})})
         return self.content(reply)
+
+    def page_of(self, size: int) -> dict[str, str]:
+        """Wish for a size of pages; version 2 decides itself."""
+        return {"Prefer": f"odata.maxpagesize={size}"}
 
     def behind(self, link: str, entity: str) -> dict[str, str]:
         """Return the options of a link. Only these are used: the request goes where this connection leads."""

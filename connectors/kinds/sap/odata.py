@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, unquote
+from uuid import UUID
 
 from connectors.base import Record, Unanswered
 from connectors.kinds.sap.settings import Service
@@ -48,11 +49,15 @@ def literal(value: Any, *, v4: bool = False) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return str(value) if v4 else f"{value}M"
+        return f"{value:f}" if v4 else f"{value:f}M"
     if isinstance(value, int):
         return str(value)
     if isinstance(value, datetime):
         return moment_literal(value, v4=v4)
+    if isinstance(value, date):
+        return value.isoformat() if v4 else day_literal(value.isoformat())
+    if isinstance(value, UUID):
+        return str(value) if v4 else f"guid'{value}'"
     return "'" + str(value).replace("'", "''") + "'"
 
 
@@ -85,12 +90,17 @@ def address(entity: str, key: Mapping[str, Any], *, v4: bool = False) -> str:
     return f"{entity}({','.join(f'{name}={value}' for name, value in written.items())})"
 
 
-def record(system: str, root: str, service: Service, entity: str, row: Mapping[str, Any]) -> Record:
-    """Make a record of a row: without OData's own members and links, dates as ISO 8601, amounts as they came."""
+def record(
+    system: str, root: str, service: Service, entity: str, row: Mapping[str, Any], *, names: tuple[str, ...] = ()
+) -> Record:
+    """Make a record of a row: without OData's own members and links, dates as ISO 8601, amounts as they came.
+
+    ``names`` are the fields of the key where the set is not among ``KEYS``.
+    """
     meta = row.get("__metadata")
     meta = meta if isinstance(meta, dict) else {}
     fields = {name: plain(value) for name, value in row.items() if _own(name, value)}
-    known = KEYS.get(entity)
+    known = names or KEYS.get(entity)
     key = {name: str(row.get(name) or "") for name in known} if known else _key_in(str(meta.get("uri") or ""))
     return Record(
         system=system,

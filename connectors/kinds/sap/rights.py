@@ -4,6 +4,7 @@ from typing import Any
 
 from connectors.kinds.sap.reads import QUERIES
 from connectors.kinds.sap.settings import BILLING, CREDIT, SALES, SUPPLIER
+from connectors.kit import finding
 from connectors.kit.needs import Needs, Told
 
 ALWAYS = ("a communication user (or technical user) of its own that may call the services below and no others",)
@@ -32,6 +33,9 @@ def needs(settings: Any) -> Told:
         "journal_items.by_reference": Needs((journal,)),
         "reversal.check": Needs((f"{reversal}: check",)),
         "function.read": Needs(("each function that is called",)),
+        "record.find": Needs(
+            finding.rights(settings.may_find(), "read", "each entity set that the connection opens for finding")
+        ),
         "odata.query": Needs(("each entity set that a saved query asks for: read",)),
         "credit_block.release": Needs((f"{CREDIT}: call ReleaseCreditBlock", f"{_BLOCK}: read", f"{_ORDER}: read")),
         "order.set_delivery_block": Needs(_OF_ORDER, ("order.set_delivery_block",)),

@@ -1,6 +1,7 @@
 """How a connection to SAP is set up: where it is, who signs in, and what differs from system to system."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -8,6 +9,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from connectors.base import Arguments
+from connectors.kit.finding import SETTING
+from connectors.kit.openlists import Findable, findable_of
 from connectors.kit.pages import FrontEnd, front_end
 from connectors.wire.roots import Root
 
@@ -128,6 +131,15 @@ class SapConfig(Arguments):
     )
     query_entities: Text = Field(
         default="", title="Entity sets for saved queries", description="SERVICE/EntitySet; empty: those it knows."
+    )
+    findable: Annotated[str, StringConstraints(max_length=20_000)] = Field(
+        default="",
+        title=SETTING,
+        description="One a line, such as “API_SALES_ORDER_SRV/A_SalesOrder(SoldToParty) by PurchaseOrderByCustomer,"
+        " CreationDate:date”: what is read, and what it is found by; what holds no text says what: number, whole,"
+        " yes_no, date, time or id. “key Field” where the key is not known here.",
+        json_schema_extra={"multiline": True},
+        examples=["API_SALES_ORDER_SRV/A_SalesOrder(SoldToParty) by PurchaseOrderByCustomer"],
     )
     watched: Text = Field(
         default=f"{SALES}/A_SalesOrder:LastChangeDateTime",
@@ -254,6 +266,16 @@ class SapConfig(Arguments):
             set_of(part)
         return value
 
+    @field_validator("findable")
+    @classmethod
+    def can_be_found(cls, value: str) -> str:
+        """Say which line cannot be read, or says what SAP has not."""
+        for one in findable_of(value).values():
+            set_of(one.entity)
+            if enums := [name for name, sort in one.by.items() if sort[0].isupper()]:
+                raise ValueError(f"{one.entity}: {enums[0]} holds a text; leave its sort away")
+        return value
+
     @field_validator("watched")
     @classmethod
     def are_watched(cls, value: str) -> str:
@@ -308,10 +330,15 @@ class SapConfig(Arguments):
             raise ValueError("OAuth needs the token address")
         known = self.known_services()
         sets = [*listed(self.query_entities), *(one for one, _ in watched_of(self.watched))]
+        sets += [one.entity for one in self.may_find().values()]
         for one in (*sets, *listed(self.idoc_status_set), *listed(self.credit_set)):
             if set_of(one)[0] not in known:
                 raise ValueError(f"{one[:60]} is of no service that is named")
         return self
+
+    def may_find(self) -> Mapping[str, Findable]:
+        """Return the entity sets whose records may be found, by their names in small letters."""
+        return findable_of(self.findable)
 
     def known_services(self) -> dict[str, Service]:
         """Return the services by name."""

@@ -1,7 +1,8 @@
 """Queries as Dataverse reads them: `$filter`, `$select`, `$orderby`, `$expand`, and how a row is drawn.
 
 Facts (wire: dataverse 3): ``$select $filter $orderby $top $expand $count``; the page size is asked for by ``Prefer:
-odata.maxpagesize``, at most 5,000; ``@odata.nextLink`` is followed unchanged.
+odata.maxpagesize``, at most 5,000; ``@odata.nextLink`` is followed unchanged. Literals are those of OData 4: texts in
+quotes; an id, a day or a time without, and none of these is compared with a text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from connectors.simulator.store import Fields, Record, Session
 Predicate: TypeAlias = Callable[[Fields], bool]
 TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<id>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
-    r"|(?P<moment>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>\w+)|(?P<mark>[(),]))"
+    r"|(?P<moment>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?P<day>\d{4}-\d\d-\d\d)|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>\w+)|(?P<mark>[(),]))"
 )
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le,
@@ -99,7 +100,11 @@ class Filter:
         verb, right = self._next(), self._next()
         if left.sort != "word" or verb.text not in COMPARE:
             raise self._syntax()
-        return comparison(self.table.column(left.text), verb.text, value_of(right))
+        named = self.table.column(left.text)
+        bare = right.sort in ("id", "moment", "day")
+        if (named.kind == "text" and bare) or (named.kind == "date" and right.sort not in ("day", "word")):
+            raise mismatch(named, right.text)
+        return comparison(named, verb.text, value_of(right))
 
 
 def value_of(token: Token) -> Any:
@@ -116,16 +121,21 @@ def value_of(token: Token) -> Any:
     return token.text.lower() if token.sort == "id" else token.text
 
 
+def mismatch(column: Column, value: Any) -> Exception:
+    """Make the refusal of a literal that is of another type than its column."""
+    return refused(
+        f"A binary operator with incompatible types was detected: '{column.name}' and the literal {value!r}."
+    )
+
+
 def comparison(column: Column, verb: str, value: Any) -> Predicate:
     """Build one comparison: texts in any case, times as times; nothing equals null only."""
     shown, compare = column.shown, COMPARE[verb]
     if value is None:
         return lambda row: (row[shown] is None) == (verb == "eq")
-    sides = {"text": str, "moment": str, "lookup": str, "id": str, "yes_no": bool}.get(column.kind, (int, float))
-    if not isinstance(value, sides):
-        raise refused(
-            f"A binary operator with incompatible types was detected: '{column.name}' and the literal {value!r}."
-        )
+    texts = dict.fromkeys(("text", "date", "moment", "lookup", "id"), str)
+    if not isinstance(value, {**texts, "yes_no": bool}.get(column.kind, (int, float))):
+        raise mismatch(column, value)
     wanted = _comparable(column, value)
     return lambda row: verb == "ne" if row[shown] is None else compare(_comparable(column, row[shown]), wanted)
 

@@ -28,7 +28,7 @@ class Column:
     """One column of a table."""
 
     name: str
-    kind: str = "text"  # text, money, whole, yes_no, choice, moment, lookup, id
+    kind: str = "text"  # text, money, whole, yes_no, choice, date, moment, lookup, id
     options: dict[int, str] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)  # navigation property → table
     default: Any = None
@@ -118,6 +118,7 @@ TABLES: dict[str, Table] = {
             Column("totalamount", "money"),
             Column("new_currency"),
             Column("shippingmethodcode", "choice", SHIPPING),
+            Column("requestdeliverby", "date"),
             Column("new_onhold", "yes_no", default=False),
             Column("new_holdmark"),
             Column("statecode", "choice", {0: "Active", 1: "Submitted", 2: "Canceled", 3: "Fulfilled"}, default=0),

@@ -6,6 +6,7 @@ the offset; only an external id that is declared unique is held to be so; an emp
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from connectors.simulator.store import SIDE_EFFECT, Fields, Record, Session
 SYSTEM = "sf"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 STAMPS = ("CreatedDate", "LastModifiedDate", "SystemModstamp")
 RUN_AS, SERVICE_DESK = "005gs0000000001AAA", "005gs0000000002AAA"
 
@@ -80,6 +82,8 @@ SOBJECTS: dict[str, SObject] = {
             SField("OrderReferenceNumber"),
             SField("AccountId", "reference", refers_to="Account"),
             SField("Status", "picklist", values=("Draft", "Activated"), default="Draft"),
+            SField("EffectiveDate", "date"),
+            SField("Amount__c", "currency"),
         ),
         _object(
             "Case",
@@ -173,8 +177,14 @@ def coerce(field: SField, value: Any) -> Any:
         if not isinstance(value, bool):
             raise Refusal(400, f"Cannot deserialize instance of boolean from {value!r}", code="JSON_PARSER_ERROR")
         return value
+    if field.kind == "currency":
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refusal(400, f"Cannot deserialize instance of currency from {value!r}", code="JSON_PARSER_ERROR")
+        return value
     if not isinstance(value, str):
         raise Refusal(400, f"Cannot deserialize instance of string from {value!r}", code="JSON_PARSER_ERROR")
+    if field.kind == "date" and value and not DAY.fullmatch(value):
+        raise Refusal(400, f"Cannot deserialize instance of date from {value!r}", code="JSON_PARSER_ERROR")
     if len(value) > field.length:
         text = f"{field.name}: data value too large (max length={field.length})"
         raise Refusal(400, text, code="STRING_TOO_LONG", fields=(field.name,))

@@ -1,4 +1,7 @@
-"""A subset of SOQL: SELECT … FROM … WHERE … ORDER BY … LIMIT … OFFSET, with one step to a parent (wire: query)."""
+"""A subset of SOQL: SELECT … FROM … WHERE … ORDER BY … LIMIT … OFFSET, with one step to a parent (wire: query).
+
+A literal is of its field's type: texts in quotes, dates, times and numbers without (wire: query).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any, TypeAlias
 
 from connectors.simulator.fo.entities import parse_moment
 from connectors.simulator.messages import Refusal
-from connectors.simulator.salesforce.sobjects import SOBJECTS, SField, SObject
+from connectors.simulator.salesforce.sobjects import DAY, SOBJECTS, SField, SObject
 from connectors.simulator.store import Fields
 
 Predicate: TypeAlias = Callable[[Fields], bool]
@@ -211,7 +214,7 @@ class Parser:
     def _comparison(self, sobject: SObject) -> Predicate:
         path, target = resolved(sobject, self._next("word")[1])
         if self._take("LIKE"):
-            if target.kind in ("datetime", "boolean", "id", "reference"):
+            if target.kind in ("datetime", "boolean", "date", "currency", "id", "reference"):
                 raise Refusal(400, f"invalid operator on {target.kind} field", code="INVALID_QUERY_FILTER_OPERATOR")
             return _like(path, _unescaped(self._next("text")[1]))
         negated = self._take("NOT")
@@ -236,10 +239,14 @@ class Parser:
         sort, text = self._next()
         if text.lower() == "null":
             return None
-        if sort == "text" and target.kind not in ("datetime", "boolean"):
+        if sort == "text" and target.kind not in ("datetime", "boolean", "date", "currency"):
             return _folded(_unescaped(text), target)
         if sort == "days" and target.kind == "datetime":
             return Days.of(text)
+        if sort == "moment" and target.kind == "date" and DAY.fullmatch(text):
+            return text
+        if sort == "number" and target.kind == "currency":
+            return float(text)
         if sort == "moment" and target.kind == "datetime" and (moment := _moment(text)) is not None:
             return moment
         if target.kind == "boolean" and text.lower() in ("true", "false"):
@@ -251,7 +258,7 @@ class Parser:
 
 def _folded(value: Any, target: SField) -> Any:
     """Bring a value into the form in which it is compared: text without case, ids by 15 characters."""
-    if value is None or target.kind == "boolean":
+    if value is None or target.kind in ("boolean", "date", "currency"):
         return value
     if target.kind == "datetime":
         return _moment(value)
