@@ -1,7 +1,9 @@
 """Which kinds of connector there are, and how a configured connection becomes a usable one. One line per kind."""
 
+import json
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,6 +12,7 @@ from pydantic import ValidationError
 
 from connectors import vault
 from connectors.base import Blocked, Connector, ConnectorError, Operation, Trace
+from connectors.kit import declaredactions
 from connectors.kit.changed import Changed
 from connectors.kit.needs import Told
 from connectors.kit.pages import Page, Pages, page
@@ -50,13 +53,33 @@ def kind_of(connection: Connection) -> type[Connector]:
     return kind
 
 
+def settings_of(connection: Connection) -> Any:
+    """Return the settings of a connection. Raises ``ValidationError``, ``Blocked`` where its kind is not installed.
+
+    Held against the kind's schema once for each configuration in each process. What stands in the row is the key, so
+    a change is seen at once, whoever made it.
+    """
+    kind = kind_of(connection)
+    try:
+        text = json.dumps(connection.config)
+    except (TypeError, ValueError):
+        # It was never stored, so it may hold anything.
+        return kind.config.model_validate(connection.config)
+    return _settings(kind, text)
+
+
+@lru_cache(maxsize=512)
+def _settings(kind: type[Connector], config: str) -> Any:
+    return kind.config.model_validate(json.loads(config))
+
+
 def operations_of(connection: Connection) -> tuple[Operation, ...]:
     """Return what a connection could do, were all of it allowed; nothing where its kind is not installed."""
     kind = KINDS.get(connection.kind)
     if kind is None:
         return ()
     try:
-        return kind.operations_of(kind.config.model_validate(connection.config))
+        return kind.operations_of(settings_of(connection))
     except ValidationError:
         # Its kind's own operations stay known, so that what is under way can say what is wrong.
         return kind.operations
@@ -70,8 +93,7 @@ def operation_of(connection: Connection, name: str) -> Operation | None:
 def queryable_of(connection: Connection) -> frozenset[str]:
     """Return the entities that free queries may read; none where the connection's configuration is not usable."""
     try:
-        kind = kind_of(connection)
-        return kind.queryable(kind.config.model_validate(connection.config))
+        return kind_of(connection).queryable(settings_of(connection))
     except (Blocked, ValidationError):
         return frozenset()
 
@@ -83,10 +105,24 @@ def needs_of(connection: Connection) -> Told:
     if kind is None or tell is None:
         return Told()
     try:
-        told: Told = tell(kind.config.model_validate(connection.config))
+        told: Told = tell(settings_of(connection))
         return told
     except (ValidationError, ConnectorError):
         return Told()
+
+
+def lasting_of(connection: Connection, operation: str, parameters: Mapping[str, Any]) -> str:
+    """Return why nothing takes an effect back, as the connection states it; blank where it states nothing.
+
+    A kind states it in the function ``lasting`` of its module ``rights``; declared actions state it in themselves.
+    """
+    kind = KINDS.get(connection.kind)
+    try:
+        settings = settings_of(connection)
+        tell = _beside(kind.__module__, "rights", "lasting") if kind else None
+        return str((tell or declaredactions.lasting)(settings, operation, parameters))
+    except (ValidationError, ConnectorError):
+        return ""
 
 
 @cache
@@ -95,7 +131,7 @@ def _beside(kind: str, module: str, function: str) -> Callable[..., Any] | None:
     folder = kind.rpartition(".")[0]
     if not folder.startswith("connectors.kinds.") or find_spec(f"{folder}.{module}") is None:
         return None
-    found: Callable[..., Any] = import_string(f"{folder}.{module}.{function}")
+    found: Callable[..., Any] | None = getattr(import_module(f"{folder}.{module}"), function, None)
     return found
 
 
@@ -136,7 +172,7 @@ def change_of(connection: Connection, event: str, payload: Mapping[str, Any]) ->
     if kind is None or tell is None:
         return None
     try:
-        told: Changed | None = tell(event, payload, kind.config.model_validate(connection.config))
+        told: Changed | None = tell(event, payload, settings_of(connection))
         return told
     except (ValidationError, ConnectorError):
         return None
@@ -165,7 +201,7 @@ def connector_for(connection: Connection, secrets: dict[str, str] | None = None)
     """Make a connector of a saved connection, for one use. Raises ``Blocked`` where its configuration is not usable."""
     kind = kind_of(connection)
     try:
-        settings = kind.config.model_validate(connection.config)
+        settings = settings_of(connection)
     except ValidationError as invalid:
         fields = ", ".join(str(error["loc"][0]) if error["loc"] else "config" for error in invalid.errors())
         raise Blocked(f"The configuration of {connection.slug} is not valid: {fields}.", code="disabled") from None

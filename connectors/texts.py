@@ -75,6 +75,12 @@ def keep(kind: type[Connector], config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def park(text: str) -> str:
+    """Keep a text that no connection names yet, and return its name; unused it is forgotten like any other."""
+    _keep("text", text)
+    return reference_to(text)
+
+
 def _keep(name: str, value: str) -> None:
     digest, now = _digest(reference_to(value)), db_now()
     if not is_reference(value):

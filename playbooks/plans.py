@@ -10,7 +10,7 @@ from approvals.rules import Requirement, requirements_for
 from connectors.base import Reversible, Risk
 from incidents.evidence import facts
 from incidents.models import Incident
-from playbooks import policies
+from playbooks import lasting, policies
 from playbooks.definitions import Autonomy, PlaybookDefinition
 from playbooks.models import Guardrail, Plan
 from playbooks.moves import hold, move_plan
@@ -166,10 +166,15 @@ def _question(plan: Plan, needed: list[Requirement]) -> approvals.Question:
 
 def summary(plan: Plan) -> dict[str, Any]:
     """Return the plan by value, as the approver saw it and as it must read in ten years."""
+    steps = list(plan.steps.all())
+    reasons = lasting.stated([step for step in steps if step.undo is None])
     return {
         "playbook": str(plan.playbook_version),
         "rationale": plan.rationale,
-        "steps": [step.by_value for step in plan.steps.all()],
+        "steps": [
+            {**step.by_value, **({"undo_reason": reasons[step.number]} if reasons.get(step.number) else {})}
+            for step in steps
+        ],
     }
 
 

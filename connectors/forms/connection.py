@@ -1,6 +1,6 @@
 """The connection form, drawn from what its kind declares: one field per setting, per secret, per write operation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -9,13 +9,14 @@ from pydantic.fields import FieldInfo
 
 from audit.admin import ReasonForm
 from audit.errors import Invalid
-from connectors import actions, registry, texts
+from connectors import actions, registry, repointing, texts
 from connectors.base import Connector, Operation, Read, Tell, Write
 from connectors.door import governing
 from connectors.door.models import Label
 from connectors.forms import settings as setting_fields
-from connectors.forms.declared import LOOK, Declaring
+from connectors.forms.declared import LOOK, OPEN, Declaring
 from connectors.forms.declared_fields import Declarations
+from connectors.forms.fetching import FetchedFrom
 from connectors.kit.declaring import Declares
 from connectors.models import Connection
 
@@ -28,6 +29,7 @@ class ConnectionForm(ReasonForm):
     """What every kind has. ``form_for`` adds what one kind needs."""
 
     kind_class: ClassVar[type[Connector]]
+    fetch_refused: ClassVar[str] = ""  # why a document that was asked for did not come
     operations = setting_fields.Names(
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -99,7 +101,7 @@ class ConnectionForm(ReasonForm):
     @property
     def is_looking(self) -> bool:
         """Tell whether the form is only to be drawn anew with what was entered: nothing is saved."""
-        return self.is_bound and LOOK in self.data
+        return self.is_bound and (LOOK in self.data or OPEN in self.data)
 
     def is_valid(self) -> bool:
         """Tell whether what was entered can be saved; what was only to be looked at never is."""
@@ -120,6 +122,7 @@ class ConnectionForm(ReasonForm):
         try:
             settings = actions.valid_settings(self.kind_class.slug, self.chosen_config())
             known = self.kind_class.operations_of(settings)
+            self._hold_address(settings.model_dump(mode="json"))
             if "operations" in cleaned:
                 actions.valid_operations(self.kind_class, known, cleaned["operations"])
             self._hold_rules(cleaned, known)
@@ -127,12 +130,23 @@ class ConnectionForm(ReasonForm):
             for name, messages in invalid.errors.items():
                 if self.declaring and self.declaring.place(name, messages):
                     continue
-                field = CONFIG + name.partition(".")[0]
+                field = self._field_of(name)
                 self.add_error(field if field in self.fields else name if name in self.fields else None, messages)
         secret = cleaned.get("hook_secret") or ""
         if secret and len(secret) < actions.SHORTEST_HOOK_SECRET:
             self.add_error("hook_secret", f"Use at least {actions.SHORTEST_HOOK_SECRET} letters.")
         return cleaned
+
+    def _hold_address(self, config: dict[str, Any]) -> None:
+        """Ask for the secrets again where they would be sent to another address. Raises ``Invalid``."""
+        if self.instance.pk:
+            stored = self.instance.secrets
+            repointing.hold(self.kind_class, self.instance.config, config, stored=stored, given=self.new_secrets())
+
+    def _field_of(self, name: str) -> str:
+        if name.startswith(repointing.SECRETS):
+            return SECRET + name.removeprefix(repointing.SECRETS)
+        return CONFIG + name.partition(".")[0]
 
     def clean_data_class(self) -> str:
         """Keep what stands where nothing was chosen."""
@@ -152,7 +166,8 @@ class ConnectionForm(ReasonForm):
         entered = {name: self.cleaned_data.get(CONFIG + name) for name in self.kind_class.config.model_fields}
         for name in texts.fields_of(self.kind_class):
             uploaded = self.cleaned_data.get(CONFIG + name + setting_fields.FILE)
-            entered[name] = uploaded or entered[name] or self.instance.config.get(name)
+            fetched = self.declaring.fetched if self.declaring else ""
+            entered[name] = uploaded or entered[name] or fetched or self.instance.config.get(name)
         if self.declaring:
             entered |= self.declaring.settings
         return {name: value for name, value in entered.items() if value not in (None, "")}
@@ -189,11 +204,18 @@ def field_of(info: FieldInfo, name: str) -> forms.Field:
     if kind is float:
         return forms.FloatField(widget=forms.NumberInput(attrs={"class": "vIntegerField"}), **shared)
     extra = info.json_schema_extra
-    if isinstance(extra, dict) and extra.get("offered"):
+    return _text_field(extra if isinstance(extra, dict) else {}, shared)
+
+
+def _text_field(marks: Mapping[str, Any], shared: dict[str, Any]) -> forms.Field:
+    """Draw a setting that is a text, or more than a text where the kind marks it so."""
+    if marks.get("offered"):
         return setting_fields.Names(widget=setting_fields.Offered, **shared)
-    if isinstance(extra, dict) and extra.get("sheets"):
+    if marks.get("sheets"):
         return Declarations(**shared)
-    if isinstance(extra, dict) and extra.get("multiline"):
+    if marks.get("fetches"):
+        return forms.CharField(widget=FetchedFrom, **shared)
+    if marks.get("multiline"):
         return forms.CharField(widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 6}), **shared)
     return forms.CharField(widget=forms.TextInput(attrs={"class": "vTextField"}), **shared)
 

@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString
 from connectors.kit.declaring import Part, Sheet
 
 SEVERAL = "several"
+# With more suggestions than this only the first is opened: the others are headings, so that the page stays short.
+MOST_OPENED = 3
 _BOXES = "[]"  # ends the name of a question with several answers
 
 
@@ -38,6 +40,7 @@ class Sheets(forms.Widget):
         super().__init__(attrs)
         self.sheets: Sequence[Sheet] = ()
         self.errors: Mapping[tuple[str, str], str] = {}
+        self.opened: frozenset[str] = frozenset()  # those that somebody asked for
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Answered:
         """Gather the text and every answer. An answer is called ``field:operation:question``."""
@@ -57,18 +60,21 @@ class Sheets(forms.Widget):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """Draw it with the site's own templates."""
-        drawn = [self._drawn(name, sheet) for sheet in self.sheets]
+        waiting = [sheet.name for sheet in self.sheets if sheet.state == "suggested"]
+        first = frozenset(waiting if len(waiting) <= MOST_OPENED else waiting[:1])
+        drawn = [self._drawn(name, sheet, first) for sheet in self.sheets]
         context = {
             "name": name,
             "id": (attrs or {}).get("id", f"id_{name}"),
             "text": str(value or ""),
             "sheets": drawn,
-            "waiting": sum(sheet.state == "suggested" for sheet in self.sheets),
+            "waiting": len(waiting),
+            "declared": sum(sheet.state == "declared" for sheet in self.sheets),
             "text_open": ("", "") in self.errors,
         }
         return render_to_string(self.template_name, context)
 
-    def _drawn(self, name: str, sheet: Sheet) -> dict[str, Any]:
+    def _drawn(self, name: str, sheet: Sheet, first: frozenset[str]) -> dict[str, Any]:
         groups = [(title, [self._asked(name, sheet, part) for part in parts]) for title, parts in sheet.groups]
         wrong = [said for (operation, _), said in self.errors.items() if operation == sheet.name]
         known = {part.name for _, parts in sheet.groups for part in parts}
@@ -76,7 +82,7 @@ class Sheets(forms.Widget):
             said for (operation, part), said in self.errors.items() if operation == sheet.name and part not in known
         ]
         # A sheet that is settled is folded, so that the page stays short.
-        opened = bool(wrong) or sheet.state == "suggested"
+        opened = bool(wrong) or sheet.name in first | self.opened
         return {"sheet": sheet, "key": f"{name}:{sheet.name}", "groups": groups, "errors": beside, "open": opened}
 
     def _asked(self, name: str, sheet: Sheet, part: Part) -> dict[str, Any]:

@@ -83,6 +83,12 @@ def marked(kind: type[Connector], mark: str) -> str:
     return next((CONFIG + name for name, extra in extras.items() if isinstance(extra, dict) and extra.get(mark)), "")
 
 
+def extra_of(kind: type[Connector], field: str, mark: str) -> str:
+    """Return what a kind says in the mark of the setting behind a form's field."""
+    extra = kind.config.model_fields[field.removeprefix(CONFIG)].json_schema_extra
+    return str(extra.get(mark) or "") if isinstance(extra, dict) else ""
+
+
 def offered(kind: type[Connector], config: Mapping[str, Any]) -> list[Any]:
     """Return what a kind that is given a document has to choose from, in groups: name, and what it does."""
     long = texts.fields_of(kind)

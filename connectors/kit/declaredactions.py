@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
@@ -38,6 +38,7 @@ class DeclaredAction(Arguments):
     sets: dict[Column, Scalar] = Field(min_length=1)
     undo: str = ""
     undo_parameters: dict[Name, Scalar] = {}
+    undo_reason: Annotated[str, StringConstraints(max_length=300)] = ""  # why nothing takes it back
     # The parameter that takes the effect key, and the column in which it can be found again.
     mark_parameter: str = ""
     mark_column: str = ""
@@ -54,6 +55,8 @@ class DeclaredAction(Arguments):
         named = {str(value)[1:] for value in self.sets.values() if isinstance(value, str) and value.startswith("=")}
         if strange := named - set(self.parameters):
             raise ValueError(f"sets names the unknown parameter {min(strange)}")
+        if self.undo and self.undo_reason:
+            raise ValueError("undo_reason says why nothing takes it back: leave out one of undo and undo_reason")
         return self
 
     def faults(self, given: Mapping[str, Any]) -> list[str]:
@@ -66,6 +69,22 @@ class DeclaredAction(Arguments):
             for name, value in known
             if not _FITS[self.parameters[name]](value)
         ]
+
+
+@runtime_checkable
+class HasActions(Protocol):
+    """Settings in which actions are declared."""
+
+    def declared_actions(self) -> Mapping[str, DeclaredAction]:
+        """Return the declared actions by name."""
+
+
+def lasting(settings: Any, operation: str, parameters: Mapping[str, Any]) -> str:
+    """Return why nothing takes a declared action back, in the words of its declaration; blank where it says nothing."""
+    if operation != "action.call" or not isinstance(settings, HasActions):
+        return ""
+    action = settings.declared_actions().get(str(parameters.get("action") or ""))
+    return action.undo_reason if action is not None and not action.undo else ""
 
 
 Declared = TypeVar("Declared", bound=DeclaredAction)

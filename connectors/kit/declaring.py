@@ -37,6 +37,7 @@ class Sheet:
     groups: Sequence[tuple[str, Sequence[Part]]]
     reasons: Sequence[str] = ()
     trouble: str = ""  # why it cannot be declared at all
+    is_folded: bool = False  # its questions are asked for when it is opened
 
 
 @dataclass
@@ -53,6 +54,28 @@ class Told:
     clashes: list[str] = field(default_factory=list)  # changed in the form and in the text
 
 
+@dataclass(frozen=True)
+class Described:
+    """What a document says of itself, to be read before anything of it is used."""
+
+    title: str
+    version: str
+    count: int  # of its operations
+    digest: str
+    hosts: tuple[str, ...] = ()  # that it names as servers: none of them is called unless it is entered
+    outside: tuple[str, ...] = ()  # references that lead out of it: none of them is followed
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What another document changes about an operation that is used."""
+
+    name: str
+    request: str  # method and path, as they were
+    changes: tuple[str, ...]
+    gone: bool = False
+
+
 @runtime_checkable
 class Declares(Protocol):
     """A kind whose operations are chosen of what it is given, and declared one by one.
@@ -66,8 +89,19 @@ class Declares(Protocol):
         """Return what can be chosen, in groups: name, and what it does. Raises ``ValueError``."""
 
     @classmethod
+    def described(cls, config: Mapping[str, Any]) -> Described:
+        """Return what the document says of itself. Raises ``ValueError`` where it cannot be used."""
+
+    @classmethod
+    def differences(cls, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
+        """Return what another document changes about the operations that ``before`` uses."""
+
+    @classmethod
     def sheets(cls, config: Mapping[str, Any], labels: Mapping[str, str], answers: Answers) -> list[Sheet]:
-        """Return what is asked of the chosen operations: as answered, else as declared, else as suggested."""
+        """Return what is asked of the chosen operations: as answered, else as declared, else as suggested.
+
+        An operation with no answers in ``answers`` was opened to be read.
+        """
 
     @classmethod
     def told(cls, before: Mapping[str, Any], entered: Mapping[str, Any], answers: Answers) -> Told:

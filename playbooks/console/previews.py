@@ -8,6 +8,7 @@ from typing import Any
 from connectors.base import Reversible
 from connectors.kit.confidential import shown
 from incidents.known import system_labels
+from playbooks import lasting
 from playbooks.effects import EFFECT_KEY
 from playbooks.models import Plan
 
@@ -44,13 +45,16 @@ class StepPreview:
     undo: str = ""
     undo_tone: str = "good"
     irreversible: bool = False
+    undo_reason: str = ""  # why nothing takes it back
     state: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def previews_of(plan: Plan, labels: Mapping[str, str]) -> list[StepPreview]:
     """Return a plan's steps, with the system's labels in place of connection names."""
-    return previews_in((step.by_value for step in plan.steps.all()), labels)
+    reasons = lasting.reasons_of(plan)
+    told = ({**step.by_value, "undo_reason": reasons.get(step.number, "")} for step in plan.steps.all())
+    return previews_in(told, labels)
 
 
 def previews_in(steps: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> list[StepPreview]:
@@ -68,6 +72,7 @@ def _preview(step: Mapping[str, Any], labels: Mapping[str, str]) -> StepPreview:
     reversible = step.get("reversible") or Reversible.NO
     words, tone = UNDO_WORDS.get(reversible, ("", "good"))
     backward = str(step["title"]).startswith("Undo:")
+    irreversible = not backward and (reversible == Reversible.NO or not step.get("undo"))
     return StepPreview(
         number=step["number"],
         title=step["title"],
@@ -76,7 +81,8 @@ def _preview(step: Mapping[str, Any], labels: Mapping[str, str]) -> StepPreview:
         changes=[_change(change) for change in step.get("predicted") or []],
         undo="plan again" if backward else words,
         undo_tone="low" if backward else tone,
-        irreversible=not backward and (reversible == Reversible.NO or not step.get("undo")),
+        irreversible=irreversible,
+        undo_reason=str(step.get("undo_reason") or "") if irreversible else "",
         parameters=shown(step.get("parameters") or {}),
     )
 

@@ -39,11 +39,13 @@ function offer(box) {
 const SECRET = /^(secret_|hook_secret$)/;
 let newest = 0;
 
-async function look(form, parts) {
+async function look(form, parts, button = "_look", value = "1") {
   const number = ++newest;
   const data = new FormData(form);
   for (const name of [...data.keys()]) if (SECRET.test(name)) data.delete(name);
-  data.set("_look", "1");
+  data.set(button, value);
+  // Sheets that were opened before their questions were there: all of them at once.
+  for (const one of document.querySelectorAll("details[data-folded][open]")) data.append("_open", one.dataset.operation);
   const boxes = parts.map((part) => document.querySelector(part));
   boxes.forEach((box) => box.setAttribute("aria-busy", "true"));
   try {
@@ -53,6 +55,7 @@ async function look(form, parts) {
     // A later question is under way: its answer counts.
     if (number !== newest) return;
     parts.forEach((part, index) => renew(boxes[index], page.querySelector(part)));
+    if (button === "_fetch") settle(page);
     complain(page);
   } finally {
     boxes.forEach((box) => box.removeAttribute("aria-busy"));
@@ -70,6 +73,15 @@ function renew(box, fresh) {
   box.replaceChildren(...fresh.childNodes);
   if (box.classList.contains("offered")) offer(box);
   if (focused) document.getElementById(focused)?.focus();
+}
+
+// What was fetched takes the place of what was pasted or chosen before.
+function settle(page) {
+  if (!page.querySelector("[data-fetched] input[type=hidden]")) return;
+  const text = document.getElementById("id_config_document");
+  const file = document.getElementById("id_config_document_file");
+  if (text) text.value = "";
+  if (file) file.value = "";
 }
 
 // What is wrong with the document itself is said where the document is.
@@ -94,11 +106,19 @@ document.addEventListener("DOMContentLoaded", () => {
     clearTimeout(timer);
     timer = setTimeout(() => look(form, ["[data-sheets]"]), 300);
   };
+  const fetched = document.querySelector("[data-fetched]") ? ["[data-fetched]"] : [];
   form.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-look]")) return;
+    const button = event.target.closest("[data-look], [data-fetch], [data-open]");
+    if (!button) return;
     event.preventDefault();
-    look(form, ["[data-offered]", "[data-sheets]"]).catch(() => form.requestSubmit(event.target.closest("button")));
+    const parts = button.matches("[data-open]") ? ["[data-sheets]"] : [...fetched, "[data-offered]", "[data-sheets]"];
+    look(form, parts, button.name, button.value).catch(() => form.requestSubmit(button));
   });
+  // Opening a sheet asks for its questions, where they were left out; toggle events do not bubble.
+  sheets.addEventListener("toggle", (event) => {
+    const sheet = event.target;
+    if (sheet.open && sheet.matches("[data-folded]")) soon();
+  }, true);
   form.addEventListener("change", (event) => {
     if (event.target.closest(".offered-list") || event.target.matches("[data-redraws]")) soon();
   });

@@ -120,6 +120,14 @@ def test_a_secret_that_is_missing_or_broken_lets_nothing_in(db: None, secret: st
     assert "secret" not in answer.content.decode() or "whsec_not" not in answer.content.decode()
 
 
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_AAAA", "a-short-one"])
+def test_what_is_signed_with_a_key_that_can_be_guessed_is_not_let_in(db: None, secret: str) -> None:
+    make_api(secrets={"webhook_secret": secret})
+
+    assert hook(secret=secret).status_code == 401
+    assert not Delivery.objects.exists()
+
+
 @pytest.mark.parametrize("body", [b"[]", b"{}", b"{", b'{"type": 7}', b'{"type": ""}', b'{"type": "a", "type": "b"}'])
 def test_a_signed_body_that_is_no_event_is_refused(api: Connection, body: bytes) -> None:
     assert hook(body).status_code == 400
@@ -145,3 +153,13 @@ def test_a_very_long_id_is_kept_by_its_digest_where_the_body_names_it(api: Conne
 
     assert told[0].external_id.startswith("sha256:")
     assert len(told[0].external_id) <= 200
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", 253402300799000]
+)
+def test_a_moment_that_not_every_zone_can_write_is_none(api: Connection, moment: Any) -> None:
+    answer = hook({**BODY, "timestamp": moment})
+
+    row = Delivery.objects.get()
+    assert (answer.status_code, row.occurred_at, row.payload["timestamp"]) == (202, None, moment)

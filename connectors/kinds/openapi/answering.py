@@ -1,9 +1,8 @@
 """From what was answered on sheets to declarations, and back: the same text that files hold."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,10 +13,9 @@ from connectors.kinds.openapi.reading import Unusable, read
 from connectors.kinds.openapi.sheets import CREATES, READS, REMOVES, Drawing, key_fields
 from connectors.kinds.openapi.suggesting import suggested
 from connectors.kinds.openapi.writes import by_found
-from connectors.kit.declaring import Answers, Sheet
+from connectors.kit.declaring import Answers
 from connectors.kit.declaring import Told as Result
 
-MOST_SHEETS = 25
 _ORDER = [info.alias or name for name, info in Declaration.model_fields.items()]
 _EXTRAS = ("confirmed", "allow", "labels")
 _CODE = re.compile(r"[A-Z]{3}")
@@ -35,58 +33,6 @@ def raw(text: str) -> dict[str, Told]:
     if not isinstance(told, dict) or not all(isinstance(part, dict | None) for part in told.values()):
         raise Unusable("The declarations are names of operations, each with what is declared of it below.")
     return {str(name): dict(part or {}) for name, part in told.items()}
-
-
-# --- drawing ---------------------------------------------------------------------------------------
-def drawn(config: Mapping[str, Any], labels: Mapping[str, str], answers: Answers) -> list[Sheet]:
-    """Return the sheets of the chosen operations: what waits for an answer first, then the reads that show records."""
-    known, chosen = material(config), [*(config.get("chosen") or ()), *(config.get("waiting") or ())]
-    try:
-        told = raw(str(config.get("declarations") or ""))
-        offered = known.offered
-    except Unusable:
-        return []  # the validator says so beside its field
-    drawing = Drawing(known, chosen, labels)
-    writes = [name for name in dict.fromkeys(chosen) if name in offered and not offered[name].reads]
-    writes.sort(key=lambda name: name in told)
-    sheets: list[Sheet] = []
-    shown: list[str] = []
-    for name in writes[:MOST_SHEETS]:
-        sheet, parts = _sheet(drawing, name, told.get(name), answers.get(name))
-        sheets.append(sheet)
-        shown += [str(parts.get("read_back") or ""), str((parts.get("found_by") or {}).get("read") or "")]
-    reads = [*shown, *(name for name in told if name in offered and offered[name].reads)]
-    for name in dict.fromkeys(one for one in reads if one in offered and offered[one].reads):
-        parts = read_told(known, name, told.get(name, {}), answers.get(name))
-        sheets.append(_tried(known, name, "read", partial(drawing.read, name, parts)))
-    return sheets
-
-
-def _sheet(drawing: Drawing, name: str, declared: Told | None, given: Mapping[str, Any] | None) -> tuple[Sheet, Told]:
-    """Return one write's sheet, and what it says at present."""
-    known = drawing.known
-    state, reasons, base = "declared", [], dict(declared or {})
-    if declared is None:
-        state = "suggested"
-        try:
-            found = suggested(known, name)
-        except Unusable as refused:
-            return _troubled(known, name, state, str(refused)), {}
-        base, reasons = {**found.parts, "labels": found.labels}, found.reasons
-    parts = write_told(known, name, base, given) if given else base
-    return _tried(known, name, state, lambda: drawing.write(name, parts, state=state, reasons=reasons)), parts
-
-
-def _tried(known: Material, name: str, state: str, draw: Callable[[], Sheet]) -> Sheet:
-    try:
-        return draw()
-    except Unusable as refused:
-        return _troubled(known, name, state, str(refused))
-
-
-def _troubled(known: Material, name: str, state: str, trouble: str) -> Sheet:
-    one = known.offered[name]
-    return Sheet(name, one.label, f"{one.method} {one.path}", state, (), trouble=trouble)
 
 
 # --- reading answers -------------------------------------------------------------------------------

@@ -5,13 +5,14 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode, urljoin, urlsplit
 
 from connectors.base import Record, Unanswered
 from connectors.kinds.openapi.declarations import Declaration
 from connectors.kinds.openapi.endpoints import Endpoint
+from connectors.kinds.openapi.hiding import is_secret
 from connectors.kinds.openapi.schemas import Types
 from connectors.kit.answers import Explained
 from connectors.transport import Reply
@@ -41,6 +42,7 @@ class Shape:
     key: Mapping[str, str]  # field: the argument that asked for it, blank where none did
     version: str
     single: bool  # the path names one record
+    row: Any = field(default=None, repr=False, compare=False)  # the schema of one record, as the document has it
 
     def key_of(self, fields: Mapping[str, Any]) -> str:
         """Return a record's key; one that has no key fields is known by what it says."""
@@ -55,7 +57,8 @@ def shape_of(types: Types, one: Endpoint, declaration: Declaration) -> Shape:
     """Work out how a read's answers look, from what is declared and what the document says."""
     single = is_single(one.path)
     place, row = place_of(types, one.answer, single=single)
-    known = set(types.properties(row, sent=False)) if row else set()
+    shown = types.properties(row, sent=False) if row else {}
+    known = {name for name, (part, _) in shown.items() if not is_secret(types.document.mapping(part))}
     path_names = {parameter.name: name for name, parameter in one.parameters.items() if parameter.place == "path"}
     told = declaration.key
     if isinstance(told, dict):
@@ -70,7 +73,7 @@ def shape_of(types: Types, one: Endpoint, declaration: Declaration) -> Shape:
         key = {"id": ""} if "id" in known else {}
     literal = re.split(r"[({]", next((p for p in reversed(one.path.split("/")) if p and not p.startswith("{")), ""))[0]
     where = declaration.record if declaration.record is not None else place
-    return Shape(declaration.entity or literal or one.name, where, key, declaration.version or "", single)
+    return Shape(declaration.entity or literal or one.name, where, key, declaration.version or "", single, row)
 
 
 def is_single(path: str) -> bool:

@@ -1,6 +1,6 @@
 """From a document, a choice and declarations to operations that can be used; the same input is worked out once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ from connectors.kinds.openapi import answers
 from connectors.kinds.openapi.declarations import NONE, Declaration, declared, misplaced
 from connectors.kinds.openapi.documents import Document, Offered
 from connectors.kinds.openapi.endpoints import Endpoint, endpoint
+from connectors.kinds.openapi.hiding import Hiding
 from connectors.kinds.openapi.reading import Unusable
 from connectors.kinds.openapi.schemas import Types
 from connectors.kinds.openapi.security import CLIENT, Proof, proofs_of, token_urls
@@ -92,13 +93,16 @@ def compiled(asked: Asked) -> Compiled:
             " make sure that it is right, for the client secret is sent there."
         )
     reads, writes = {}, {}
+    beside = _sent_beside(ready, declarations)
     for name, one in chosen.items():
         told = declarations.get(name, Declaration())
         is_read = one.reads or told.reads
         if wrong := ", ".join(misplaced(told, reads=is_read)):
             raise Unusable(f"{name}: {wrong} cannot be said of a {'read' if is_read else 'write'}.")
         if is_read:
-            reads[name] = Reading(ready[name], answers.shape_of(Types(document), ready[name], told), told)
+            shape = answers.shape_of(Types(document), ready[name], told)
+            reads[name] = Reading(ready[name], shape, told, Hiding(document, ready[name].answer, beside.get(name, ())))
+            _keyed(name, reads[name])
     changing = {name: one for name, one in chosen.items() if name not in reads}
     missing = [proposal(document, one) for name, one in changing.items() if name not in declarations]
     if missing:
@@ -108,6 +112,23 @@ def compiled(asked: Asked) -> Compiled:
     found = _gathered(reads, writes, proofs)
     roots = {name: root_of(document, asked.base_url, one.server) for name, one in ready.items()}
     return replace(found, root=root_of(document, asked.base_url), roots=roots)
+
+
+def _sent_beside(ready: Mapping[str, Endpoint], declarations: Mapping[str, Declaration]) -> dict[str, tuple[Any, ...]]:
+    """Return, by read, what is sent to make or change the records that it shows."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, told in declarations.items():
+        for back in {told.read_back, told.found_by.read if told.found_by else None} - {None}:
+            if name in ready and ready[name].sent is not None:
+                found[str(back)] = (*found.get(str(back), ()), ready[name].sent)
+    return found
+
+
+def _keyed(name: str, one: Reading) -> None:
+    """Hold that a record is named by what may be shown. Raises ``Unusable``."""
+    for part, fields in (("key", one.shape.key), ("version", filter(None, [one.shape.version]))):
+        if hidden := [field for field in fields if one.hides(field)]:
+            raise Unusable(f"{name}.{part}: {hidden[0]} is only ever sent, as a password is: choose another field.")
 
 
 def _gathered(
@@ -229,6 +250,7 @@ def _named(name: str, told: Declaration, one: Endpoint, back: Reading, inverse: 
                 f" {', '.join(sorted(known))[:300] or 'none'}."
             )
     _hidden_stays(name, told, one, inverse)
+    _shows(name, told, back)
     needed = {n for n, info in back.endpoint.arguments.model_fields.items() if info.is_required()}
     given_now = set(told.given) if told.given is not None else own
     if lacking := sorted(needed - given_now):
@@ -245,6 +267,25 @@ def _hidden_stays(name: str, told: Declaration, one: Endpoint, inverse: Endpoint
         raise Unusable(
             f"{name}: {', '.join(open_ones)} is only ever sent, as a password is: nothing can be read by it."
         )
+
+
+def _shows(name: str, told: Declaration, back: Reading) -> None:
+    """Hold that nothing is expected of a field that is never shown. Raises ``Unusable``."""
+    named = [*(told.undo_with or {}).values(), told.amount, told.currency]
+    sources = (part.partition(".") for part in named if isinstance(part, str))
+    mark = (told.found_by.field or told.marker) if told.found_by else None
+    parts: list[tuple[str, Iterable[str]]] = [
+        ("becomes", told.becomes),
+        ("match", told.match.values()),
+        ("sets", (told.sets or {}).values()),
+        ("marker", [mark] if mark else []),
+        ("undo_with", [field for place, _, field in sources if place in ("before", "found")]),
+    ]
+    for part, fields in parts:
+        if hidden := [field for field in fields if back.hides(field)]:
+            raise Unusable(
+                f"{name}.{part}: {hidden[0]} is only ever sent, as a password is: nothing can be read by it."
+            )
 
 
 def _listed(reads: Mapping[str, Reading]) -> str:

@@ -1,7 +1,7 @@
 """Any REST API that describes itself by an OpenAPI document: its operations are what the admin chose and declared."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,8 +22,9 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.kinds.openapi import answering, answers, events
-from connectors.kinds.openapi.compiling import Compiled, document_of
+from connectors.kinds.openapi import answers, events
+from connectors.kinds.openapi.asked import Declared
+from connectors.kinds.openapi.compiling import Compiled
 from connectors.kinds.openapi.endpoints import Endpoint, Request
 from connectors.kinds.openapi.reading import Unusable
 from connectors.kinds.openapi.security import BASIC, BEARER, CLIENT, Proof
@@ -32,7 +33,6 @@ from connectors.kinds.openapi.writes import MarkedWriting, Reading, Writing, fau
 from connectors.kit import confidential, credentials, sessions
 from connectors.kit.answers import Explained, raise_for
 from connectors.kit.credentials import Token
-from connectors.kit.declaring import Answers, Choice, Sheet, Told
 from connectors.kit.rest import EFFECT_HEADER, RestConnector, before_writing
 from connectors.kit.sessions import Session
 from connectors.redaction import Redactor
@@ -44,7 +44,7 @@ MOST_ROWS = 5000
 READABLE = "application/json, application/problem+json;q=0.9"
 
 
-class OpenApi(RestConnector):
+class OpenApi(Declared, RestConnector):
     """Any REST API with an OpenAPI document; each write has a declared read-back and undo."""
 
     slug = "openapi"
@@ -58,30 +58,6 @@ class OpenApi(RestConnector):
     def operations_of(cls, settings: OpenApiConfig) -> tuple[Operation, ...]:
         """Return what the admin chose of the document."""
         return settings.compiled().operations
-
-    # --- what can be chosen, and what is asked of it ------------------------------------------------
-    @classmethod
-    def offers(cls, config: Mapping[str, Any]) -> list[tuple[str, list[Choice]]]:
-        """Return what can be chosen, in the groups of the document. Raises ``Unusable``."""
-        groups: dict[str, list[Choice]] = {}
-        for one in document_of(str(config.get("document") or "")).offered.values():
-            groups.setdefault(one.group, []).append((one.name, f"{one.method} {one.path} – {one.label} ({one.name})"))
-        return sorted(groups.items())
-
-    @classmethod
-    def sheets(cls, config: Mapping[str, Any], labels: Mapping[str, str], answers: Answers) -> list[Sheet]:
-        """Return what is asked of the chosen operations: as answered, else as declared, else as suggested."""
-        return answering.drawn(config, labels, answers)
-
-    @classmethod
-    def told(cls, before: Mapping[str, Any], entered: Mapping[str, Any], answers: Answers) -> Told:
-        """Return what a configuration becomes by a form's answers; ``before`` is what the form was drawn of."""
-        return answering.result(before, entered, answers)
-
-    @classmethod
-    def placed(cls, message: str, names: Sequence[str]) -> tuple[str, str]:
-        """Return the operation and question that a refusal is about; two blanks where it is about neither."""
-        return answering.placed(message, names)
 
     @property
     def ready(self) -> Compiled:
@@ -180,7 +156,7 @@ class OpenApi(RestConnector):
             raise Unanswered(
                 f"{self.label} answered {one.endpoint.name} with nothing.", status=reply.status, code="shape"
             )
-        return answers.rows_in(self.content(reply), one.shape, self.label)
+        return one.rows(self.content(reply), self.label)
 
     def _paged(self, one: Reading, request: Request, reply: Reply) -> list[Record]:
         """Follow a list to its end, on its own host only."""
@@ -189,7 +165,7 @@ class OpenApi(RestConnector):
         url, seen = request.url(root), {request.url(root)}
         for number in range(MOST_PAGES):
             body = self.content(reply)
-            rows = answers.rows_in(body, one.shape, self.label)
+            rows = one.rows(body, self.label)
             records += [answers.record_of(self.name, one.shape, row, reply, alone=False) for row in rows]
             if told and (told.page or told.offset):
                 count = (number + 1) * told.rows if told.offset else number + 1 + told.first
@@ -230,7 +206,7 @@ class OpenApi(RestConnector):
         url = request.url(self._root(one.endpoint))
         sent = {**request.headers, **headers}
         reply = self._send(one.endpoint, request.method, url, sent, request.body, effect_key=effect_key)
-        return self._written(reply)
+        return self._written(one.endpoint, reply)
 
     def _unchanged(self, one: Writing, arguments: Any, version: str) -> None:
         """Hold that a record without ETag still has the version that the plan saw."""
@@ -246,10 +222,12 @@ class OpenApi(RestConnector):
             raise VersionConflict(f"{self.label}: the record was changed after it was read.", status=412)
         return self._change(one.writing, aimed, effect_key, "")
 
-    def _written(self, reply: Reply) -> Written:
+    def _written(self, one: Endpoint, reply: Reply) -> Written:
         result: dict[str, Any] = {}
         if reply.body and reply.status != 204 and "json" in reply.headers.get("content-type", ""):
             body = self.content(reply)
+            if isinstance(body, dict) and one.hiding is not None:
+                body = one.hiding.row(one.hiding.body(body))
             result = {
                 name: body[name] for name in ("id", "status", "location") if isinstance(body, dict) and name in body
             }

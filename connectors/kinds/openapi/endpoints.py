@@ -13,6 +13,7 @@ from pydantic import create_model, model_validator
 from connectors.base import Arguments
 from connectors.kinds.openapi import parameters
 from connectors.kinds.openapi.documents import Document, Offered
+from connectors.kinds.openapi.hiding import Hiding
 from connectors.kinds.openapi.parameters import Parameter, is_json, parameters_of
 from connectors.kinds.openapi.reading import Unusable
 from connectors.kinds.openapi.schemas import Slot, Types, named
@@ -55,6 +56,8 @@ class Endpoint:
     answer: Any = field(repr=False)  # the schema of what is answered
     security: Any = field(repr=False)
     whole_body: bool = False
+    sent: Any = field(default=None, repr=False)  # the schema of what is sent, within its envelope
+    hiding: Hiding | None = field(default=None, repr=False)  # of what it answers
     filled: Mapping[str, Slot] = field(default_factory=dict, repr=False)  # body fields that are no arguments
 
     @cached_property
@@ -160,9 +163,9 @@ def endpoint(document: Document, one: Offered, host: str, hidden: frozenset[str]
         slot = Slot(name, parameter.name, kind | None if nullable else kind, parameter.required, nullable)
         taken[name], taken[parameter.name] = slot, slot
         found[name], fields[name] = parameter, slot.field()
-    slots, envelope, content_type, whole = _body_of(document, types, one, taken)
-    filled = {slot.wire: slot for slot in slots if slot.wire in hidden and not whole}
-    slots = [slot for slot in slots if slot.wire not in filled]
+    body = _body_of(document, types, one, taken)
+    filled = {slot.wire: slot for slot in body.slots if slot.wire in hidden and not body.whole}
+    slots = [slot for slot in body.slots if slot.wire not in filled]
     fields |= {slot.name: slot.field() for slot in slots}
     validators: dict[str, Any] = {"_writable": model_validator(mode="after")(_writable(found))}
     model = create_model(
@@ -172,6 +175,7 @@ def endpoint(document: Document, one: Offered, host: str, hidden: frozenset[str]
         __validators__=validators,
         **fields,
     )
+    answer = _answer(document, one)
     return Endpoint(
         name=one.name,
         method=one.method,
@@ -181,11 +185,13 @@ def endpoint(document: Document, one: Offered, host: str, hidden: frozenset[str]
         parameters=found,
         slots=tuple(slots),
         arguments=model,
-        envelope=envelope,
-        content_type=content_type,
-        answer=_answer(document, one),
+        envelope=body.envelope,
+        content_type=body.content_type,
+        answer=answer,
         security=one.body["security"] if "security" in one.body else document.whole.get("security"),
-        whole_body=whole,
+        whole_body=body.whole,
+        sent=body.schema,
+        hiding=Hiding(document, answer, () if body.schema is None else (body.schema,)),
         filled=filled,
     )
 
@@ -212,18 +218,26 @@ def _writable(found: Mapping[str, Parameter]) -> Any:
     return hold
 
 
-def _body_of(
-    document: Document, types: Types, one: Offered, taken: Mapping[str, Any]
-) -> tuple[list[Slot], str, str, bool]:
-    """Return the body's arguments, its envelope, its content type, and whether one argument is the whole of it."""
+@dataclass(frozen=True)
+class _Body:
+    """What an operation sends: its arguments, its envelope, its content type; ``whole``: one argument is all of it."""
+
+    slots: tuple[Slot, ...] = ()
+    envelope: str = ""
+    content_type: str = ""
+    whole: bool = False
+    schema: Any = None
+
+
+def _body_of(document: Document, types: Types, one: Offered, taken: Mapping[str, Any]) -> _Body:
     body = document.mapping(one.body.get("requestBody"))
     content = document.mapping(body.get("content"))
     if not content or one.method == "GET":
-        return [], "", "", False
+        return _Body()
     kind = next((kind for kind in content if is_json(str(kind))), None)
     if kind is None:
         if body.get("required") is not True:
-            return [], "", "", False
+            return _Body()
         raise Unusable(f"{one.name} takes {', '.join(map(str, content))[:100]}; only JSON can be sent. Leave it out.")
     schema = types.merged(document.mapping(content[kind]).get("schema", {}))
     envelope = _envelope(types, schema)
@@ -231,10 +245,10 @@ def _body_of(
         schema = types.merged(types.properties(schema)[envelope][0])
     bare = str(kind).partition(";")[0].strip().lower()
     if schema.get("properties") and not set(schema) & {"oneOf", "anyOf", "not"}:
-        return types.slots(schema, taken), envelope, bare, False
+        return _Body(tuple(types.slots(schema, taken)), envelope, bare, schema=schema)
     value, nullable = types.type_of(schema)
     slot = Slot(named("body", taken), "body", value, body.get("required") is True, nullable, "The whole body.")
-    return [slot], envelope, bare, True
+    return _Body((slot,), envelope, bare, whole=True, schema=schema)
 
 
 def _envelope(types: Types, schema: Mapping[str, Any]) -> str:

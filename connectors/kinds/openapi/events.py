@@ -19,17 +19,23 @@ from connectors.wire import signatures
 WINDOW_SECONDS = 300
 MOST_SIGNATURES = 20
 LONGEST_ID = 200
+SHORTEST_KEY = 16  # bytes; Standard Webhooks gives out 24 and more, other senders let people choose
 _WHOLE = re.compile(r"\d{1,12}")
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key that a secret stands for: ``whsec_`` and base64, or any other text as it is."""
-    if not secret.startswith("whsec_"):
-        return secret.encode()
+    """Return the key that a secret stands for: ``whsec_`` and base64, or any other text as it is.
+
+    Raises ``Unauthorized`` where it is none, or so short that it can be guessed.
+    """
+    marked = secret.startswith("whsec_")
     try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True) if marked else secret.encode()
     except (binascii.Error, ValueError):
         raise Unauthorized("The webhook secret is no base64 behind whsec_: enter it again as it was given.") from None
+    if len(key) < SHORTEST_KEY:
+        raise Unauthorized(f"The webhook secret stands for fewer than {SHORTEST_KEY} bytes: enter a longer one.")
+    return key
 
 
 def verify(secret: str, body: bytes, headers: Mapping[str, str]) -> None:

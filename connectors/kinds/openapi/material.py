@@ -12,6 +12,7 @@ from connectors.kinds.openapi.compiling import document_of
 from connectors.kinds.openapi.declarations import Declaration
 from connectors.kinds.openapi.documents import Document, Offered
 from connectors.kinds.openapi.endpoints import Endpoint, endpoint
+from connectors.kinds.openapi.hiding import is_secret
 from connectors.kinds.openapi.parameters import is_json
 from connectors.kinds.openapi.schemas import Types, kinds_of
 
@@ -127,7 +128,10 @@ def _fields(kept: str, host: str, name: str) -> dict[str, str]:
     _, row = answers.place_of(types, one.answer, single=single)
     found: dict[str, str] = {}
     for field, (part, _) in types.properties(row, sent=False).items() if row else ():
-        kinds, _ = kinds_of(types.merged(part))
+        merged = types.merged(part)
+        if is_secret(merged):
+            continue
+        kinds, _ = kinds_of(merged)
         found[field] = next(iter(kinds)) if len(kinds) == 1 else ""
     return found
 

@@ -1,5 +1,6 @@
 """Which OAuth scopes and keys an API's own document asks for each operation, and what takes each change back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from connectors.kinds.openapi.declarations import NONE
@@ -25,6 +26,15 @@ def needs(settings: Any) -> Told:
     for name, marked in ready.marked.items():
         found[name] = Needs(found[marked.writing.endpoint.name].rights)
     return Told((), found)
+
+
+def lasting(settings: Any, operation: str, parameters: Mapping[str, Any]) -> str:
+    """Return why nothing takes a write back, as it was declared; blank where something does."""
+    try:
+        writing = settings.compiled().writes.get(operation)
+    except Unusable:
+        return ""
+    return writing.declaration.undo_reason if writing is not None and writing.declaration.undo == NONE else ""
 
 
 def _rights(proofs: tuple[Proof, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pydantic_core import SchemaError
 
 from connectors.base import Arguments
 from connectors.kinds.openapi.documents import Document, words_of
+from connectors.kinds.openapi.hiding import is_secret, secret_in
 from connectors.kinds.openapi.leftovers import against
 from connectors.kinds.openapi.reading import Unusable
 from connectors.kit.confidential import Veil
@@ -173,25 +174,11 @@ class Types:
 
     def _held(self, schema: Any) -> Any:
         held = Annotated[JsonValue, AfterValidator(against(self.document, schema))]
-        return Annotated[held, Veil()] if self.document.has_secrets and self._hides(schema, set()) else held
+        return Annotated[held, Veil()] if self.document.has_secrets and secret_in(self.document, schema) else held
 
     def covered(self, schema: Any, kind: Any) -> Any:
         """Return the type of a value, veiled where the document says that it is only ever sent, or is a password."""
-        return Annotated[kind, Veil()] if _is_secret(self.document.mapping(schema)) else kind
-
-    def _hides(self, schema: Any, seen: set[int]) -> bool:
-        """Tell whether a secret stands anywhere in what a schema describes."""
-        found = self.document.at(schema)
-        if not isinstance(found, dict | list) or id(found) in seen:
-            return False
-        seen.add(id(found))
-        if isinstance(found, dict) and _is_secret(found):
-            return True
-        return any(self._hides(part, seen) for part in (found.values() if isinstance(found, dict) else found))
-
-
-def _is_secret(schema: Mapping[str, Any]) -> bool:
-    return schema.get("writeOnly") is True or schema.get("format") == "password"
+        return Annotated[kind, Veil()] if is_secret(self.document.mapping(schema)) else kind
 
 
 def _text(schema: Mapping[str, Any]) -> Any:

@@ -10,9 +10,11 @@ from connectors import texts
 from connectors.base import Arguments
 from connectors.kinds.openapi import example
 from connectors.kinds.openapi.compiling import Asked, Compiled, compiled, document_of
+from connectors.redaction import Redactor
 
 Text = Annotated[str, StringConstraints(max_length=500)]
 _ADDRESS = re.compile(r"https?://[^\s/?#@\\]{1,255}(/[^\s?#@\\]{0,300})?")
+_LOCATION = re.compile(r"https?://[^\s/?#@\\]{1,255}(/[^\s?#@\\]{0,300})?(\?[^\s#\\]{0,200})?")
 _HEADER = r"^[A-Za-z0-9-]{1,60}$"
 _SIGNING: dict[str, JsonValue] = {"group": "Signing in"}
 _EVENTS: dict[str, JsonValue] = {"group": "What it tells us"}
@@ -33,6 +35,12 @@ class OpenApiConfig(Arguments):
         examples=[example.DOCUMENT],
         repr=False,
         json_schema_extra={"multiline": True, "kept": True},
+    )
+    document_url: Text = Field(
+        default="",
+        title="Or fetch it from",
+        description="The document's address. It is fetched when you press the button, once, and no secret is sent.",
+        json_schema_extra={"fetches": "document"},
     )
     sign_in: Text = Field(
         default="",
@@ -122,6 +130,16 @@ class OpenApiConfig(Arguments):
             usable = False
         if not usable or ".." in value or "{" in value or "%" in value:
             raise ValueError("write it as https://host, with a port or path where needed; no user name, no ? and no #")
+        return value
+
+    @field_validator("document_url")
+    @classmethod
+    def is_an_open_address(cls, value: str) -> str:
+        """Hold that a document's address can be stored and shown: it names a host, and no secret stands in it."""
+        if value and not _LOCATION.fullmatch(value):
+            raise ValueError("write it as https://host/path, with a query where needed; no user name and no #")
+        if Redactor().text(value) != value:
+            raise ValueError("a secret stands in it, and it is shown to everybody here: choose the file instead")
         return value
 
     @field_validator("document")

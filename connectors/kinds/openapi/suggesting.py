@@ -175,6 +175,9 @@ def _marked(known: Material, one: Offered, listed: Offered | None, found: Sugges
                 f"“{wire}” can carry a reference of ours, and GET {listed.path} can be asked for it.",
                 marker=wire, found_by={"read": listed.name, "with": search},
             )  # fmt: skip
+            # Goldseam fills it itself, so nobody gives it as an argument.
+            match = {name: field for name, field in found.parts.pop("match", {}).items() if field != wire}
+            found.parts |= {"match": match} if match else {}
             return True
     return False
 

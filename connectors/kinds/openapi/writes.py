@@ -20,11 +20,13 @@ from connectors.base import (
     Write,
     Written,
 )
-from connectors.kinds.openapi.answers import Shape
+from connectors.kinds.openapi.answers import Shape, rows_in
 from connectors.kinds.openapi.declarations import NONE, Declaration, Given, given_by
 from connectors.kinds.openapi.endpoints import Endpoint, plainly
+from connectors.kinds.openapi.hiding import Hiding
 from connectors.kit.comparison import same
 from connectors.kit.confidential import sealed
+from connectors.redaction import HIDDEN
 
 if TYPE_CHECKING:
     from connectors.kinds.openapi.connector import OpenApi
@@ -46,6 +48,15 @@ class Reading:
     endpoint: Endpoint
     shape: Shape
     declaration: Declaration
+    hiding: Hiding
+
+    def rows(self, body: Any, label: str) -> list[dict[str, Any]]:
+        """Return the rows of an answer, without what is only ever sent. Raises ``Unanswered``."""
+        return [self.hiding.row(row) for row in rows_in(self.hiding.body(body), self.shape, label)]
+
+    def hides(self, field: str) -> bool:
+        """Tell whether a field of its records is only ever sent, and so never shown."""
+        return self.hiding.hides(field, self.shape.row)
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,7 @@ class Writing:
         found = {field: given[name] for name, field in sets.items() if name in given and given[name] is not None}
         nulls = {slot.name for slot in self.endpoint.slots if slot.nullable}
         found |= {sets[name]: None for name in sets if name in nulls and name in given and given[name] is None}
+        found = {field: value for field, value in found.items() if not self.back.hides(field)}
         return found | dict(self.declaration.becomes)
 
     def predict(self, arguments: Any, records: Observed) -> list[Change]:
@@ -322,9 +334,12 @@ def _sent(arguments: Any) -> dict[str, Any]:
 
 def _given(source: Given, given: Mapping[str, Any], before: Mapping[str, Any], key: str = "", found: Any = None) -> Any:
     try:
-        return given_by(source, given, before, key, found)
+        value = given_by(source, given, before, key, found)
     except (KeyError, TypeError):
         raise Refused(f"{source} is not known here: the record or the arguments do not have it.", code="undo") from None
+    if value == HIDDEN:
+        raise Refused(f"{source} is only ever sent, as a password is: what stands there is not known.", code="undo")
+    return value
 
 
 def _unkeyed(values: Mapping[str, Any]) -> dict[str, Any]:
