@@ -1,6 +1,7 @@
 """Verbs about connections: the only writers of ``Connection`` and ``EmergencyStop``."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -10,11 +11,14 @@ from pydantic import ValidationError
 from audit.actions import record
 from audit.clock import db_now
 from audit.errors import Invalid, Refusal
-from connectors import gateway, registry, texts, vault
-from connectors.base import Connector, Health, Operation, Tell, Write
+from connectors import gateway, registry, repointing, texts, vault
+from connectors.base import Connector, ConnectorError, Health, Operation, Tell, Write
 from connectors.door import credential_uses, governing
 from connectors.inbound.webhooks import hook_digest
+from connectors.kit import fetching
+from connectors.kit.declaring import Declares
 from connectors.models import Connection, EmergencyStop
+from connectors.wire.payloads import storable_text
 
 SHORTEST_HOOK_SECRET = 16
 # What a person or a file may set, beside the secrets.
@@ -92,6 +96,8 @@ def _save(
     governing.check(connection, kind, known)
     connection.__dict__["_change_reason"] = reason[:100]  # simple_history reads it
     _check_secrets(connection, secrets, hook_secret)
+    if not fresh:
+        repointing.hold(kind, before["config"], connection.config, stored=connection.secrets, given=secrets)
     if fresh:
         connection.save()
     for name, value in secrets.items():
@@ -204,6 +210,36 @@ def _enter(
         after=changed,
         data={"name": connection.slug, **({"secrets_renewed": renewed} if renewed else {})},
     )
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A document that was fetched: the name under which it waits for somebody to use it, and where it came from."""
+
+    reference: str
+    host: str
+
+
+def fetch_document(kind: type[Declares], url: str, *, actor: str, connection: Connection | None = None) -> Fetched:
+    """Fetch a document of an API once, from the address that was entered; no connection is changed by it.
+
+    Raises ``ConnectorError`` where it does not come, ``Invalid`` where it cannot be used; both are entered.
+    """
+    host = fetching.host_of(url)
+    try:
+        text = gateway.fetch(url, actor=actor, connection=connection)
+        kind.described({"document": text})
+    except (ConnectorError, ValueError) as failed:
+        said = storable_text(str(failed))
+        with transaction.atomic():
+            record("document.fetched", actor=actor, target=connection, data={"host": host, "failed": said[:500]})
+        if isinstance(failed, ConnectorError):
+            raise
+        raise Invalid(said, {"document": [said]}) from None
+    with transaction.atomic():
+        reference = texts.park(text)
+        record("document.fetched", actor=actor, target=connection, data={"host": host, "document": reference})
+    return Fetched(reference, host)
 
 
 def test_connection(connection: Connection, *, actor: str) -> Health:

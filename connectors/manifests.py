@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from audit.errors import Invalid
 from audit.manifests import Difference, Document, DocumentType, differences
-from connectors import actions, registry, texts, vault
+from connectors import actions, registry, repointing, texts, vault
 from connectors.base import Connector, Operation
 from connectors.door import budgeting, governing
 from connectors.inbound.webhooks import hook_digest
@@ -98,9 +98,13 @@ def apply_connection(document: ConnectionDocument, actor: str) -> bool:
     wanted = {**_wanted(document), "owner": actions.owner_named(document.owner)}
     wanted["config"] = texts.keep(registry.KINDS[document.connector], _settings(document).model_dump(mode="json"))
     changed = {line.field.removeprefix("secret ") for line in lines if line.field.startswith("secret ")}
-    secrets = {name: value for name, value in _secrets(document).items() if name in changed}
     hook_secret = _hook_secret(document) if any(line.field == "hook_secret" for line in lines) else ""
     connection = Connection.objects.filter(slug=document.slug).first()
+    moved = connection is not None and repointing.fresh_origins(
+        registry.KINDS[document.connector], connection.config, wanted["config"]
+    )
+    # Whoever brings the secrets may send them elsewhere: then all that the file names are given, changed or not.
+    secrets = {name: value for name, value in _secrets(document).items() if moved or name in changed}
     if connection is None:
         actions.create_connection(
             document.slug, document.connector, actor=actor, secrets=secrets, hook_secret=hook_secret,

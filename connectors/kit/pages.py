@@ -50,7 +50,7 @@ class Page:
 def front_end() -> Any:
     """Return the setting of a kind whose front end may have an address of its own."""
     words = "Where people open records, if that is another address. Links to records lead there."
-    return Field(default="", title="Front-end address", description=words)
+    return Field(default="", title="Front-end address", description=words, json_schema_extra={"link": True})
 
 
 def page(pages: Pages, config: Mapping[str, Any], entity: str, key: str) -> Page | None:

@@ -25,9 +25,12 @@ class Checked:
 
     @property
     def name(self) -> str:
-        """Return what the document is called: its slug, username, code, name or playbook, and its subject."""
+        """Return what the document is called: its slug, username, code, name or playbook, and its subject.
+
+        One that has none of them in its text, such as a budget, may work its slug out.
+        """
         value = self.document.value
-        called = next((str(value[name]) for name in NAMES if name in value), "")
+        called = next((str(value[name]) for name in NAMES if name in value), str(getattr(self.model, "slug", "")))
         return f"{called} {value.get('subject', '')}".strip()
 
 

@@ -22,7 +22,7 @@ from playbooks.manifests.checking import Checked, check, path_of, repeated
 from playbooks.manifests.loader import MAX_BYTES, Problem
 
 # Fields that no row that stands is without.
-ALWAYS_THERE = frozenset({"", "active", "because", "label", "name", "task"})
+ALWAYS_THERE = frozenset({"", "active", "because", "label", "name", "task", "time_zone"})
 PACKS = Path(__file__).resolve().parent.parent / "packs"
 
 

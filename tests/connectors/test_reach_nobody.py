@@ -21,7 +21,7 @@ from connectors.kit import credentials
 from connectors.models import Call, Connection
 from connectors.wire import model as modelwire
 from tests.connectors.witness import PUBLIC, Witness, watching
-from tests.contracts.test_connector_kinds import EACH_KIND, KINDS, connection_of, example_config
+from tests.contracts.test_connector_kinds import EACH_KIND, KINDS, SECRET, connection_of, example_config
 from tests.contracts.test_connector_nonsense import example_of
 
 
@@ -108,8 +108,9 @@ def tried_with(kind: type[Connector], number: int) -> list[dict[str, Any]]:
 
 
 def proper(kind: type[Connector]) -> dict[str, str]:
-    """A key that Standard Webhooks takes, where a kind signs: without one nothing is sent anyway."""
-    return {"signing_secret": "whsec_" + b64encode(b"k" * 32).decode()} if "signing_secret" in kind.secrets else {}
+    """All secrets, entered with each address; a key that Standard Webhooks takes, where a kind signs."""
+    key = "whsec_" + b64encode(b"k" * 32).decode()
+    return {name: key if name == "signing_secret" else SECRET for name in kind.secrets}
 
 
 def configured(kind: type[Connector], name: str, url: str, port: int) -> tuple[dict[str, Any], dict[str, str]]:
