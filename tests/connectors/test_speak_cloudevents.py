@@ -13,7 +13,7 @@ from django.test import Client
 from connectors import actions, gateway, registry
 from connectors.base import Blocked, NotFound, RateLimited, Refused, Unanswered, Unauthorized
 from connectors.kinds.cloudevents import events
-from connectors.kit import batches
+from connectors.kit import batches, cloudevents
 from connectors.models import Call, Connection, Delivery
 from tests.connectors.factories import HOOK_SECRET, Played
 
@@ -110,7 +110,7 @@ def test_binary_data_that_is_no_json_is_kept_as_it_came(client: Client) -> None:
     ],
 )
 def test_two_pairs_of_source_and_id_never_share_a_name(one: tuple[str, str], other: tuple[str, str]) -> None:
-    names = {events.identity(*one), events.identity(*other)}
+    names = {cloudevents.identity(*one), cloudevents.identity(*other)}
 
     assert len(names) == 2
     assert all(len(name) <= 200 for name in names)
@@ -118,11 +118,11 @@ def test_two_pairs_of_source_and_id_never_share_a_name(one: tuple[str, str], oth
 
 @pytest.mark.parametrize("text", ["plain", "INV 1 é", '50 % "of" it', "日本", "a/b?c=d&e", "line\ttab"])
 def test_a_header_says_afterwards_what_it_said_before(text: str) -> None:
-    encoded = events.encoded(text)
+    encoded = cloudevents.encoded(text)
 
     assert encoded.isascii()
     assert not {" ", '"'} & set(encoded)
-    assert events.decoded(encoded) == text
+    assert cloudevents.decoded(encoded) == text
 
 
 @pytest.mark.parametrize(

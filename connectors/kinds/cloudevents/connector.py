@@ -26,6 +26,7 @@ from connectors.base import (
 )
 from connectors.kinds.cloudevents import events
 from connectors.kit.answers import Explained, failure, retry_after
+from connectors.kit.cloudevents import PREFIX, encoded
 from connectors.talk.messages import Message, as_event
 from connectors.talk.tellers import Teller
 from connectors.transport import Reply
@@ -124,7 +125,7 @@ class CloudEvents(Teller):
         if self.settings.mode is Mode.STRUCTURED:
             return canonical(event).encode(), {"Content-Type": f"{events.STRUCTURED}; charset=utf-8"}
         data, content_type = event.pop("data"), event.pop("datacontenttype")
-        headers = {events.PREFIX + name: events.encoded(str(value)) for name, value in event.items()}
+        headers = {PREFIX + name: encoded(str(value)) for name, value in event.items()}
         return canonical(data).encode(), {**headers, "Content-Type": content_type}
 
     def _key(self) -> bytes:
