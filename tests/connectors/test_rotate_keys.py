@@ -4,6 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from audit.models import Entry
 from connectors import actions, gateway, registry, vault
@@ -189,3 +190,31 @@ def test_of_two_people_who_renew_two_secrets_neither_undoes_the_other(
 
     assert opened(connection) == "renewed by anna"
     assert set(Connection.objects.get(pk=connection.pk).secrets) == {"client_secret", "second"}
+
+
+def test_the_command_seals_under_the_first_key_and_says_how_many(
+    db: None, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fo, _ = make_fo(), make_crm()
+    settings.CREDENTIAL_KEY = f"{NEW},{OLD}"
+
+    for _ in range(2):
+        call_command("reseal_secrets")
+
+    said = capsys.readouterr().out.splitlines()
+    settings.CREDENTIAL_KEY = NEW
+    assert [line.split()[0] for line in said] == ["2", "0"]
+    assert opened(fo) == SECRET
+    assert Entry.objects.latest("pk").actor == "system:command"
+
+
+def test_the_command_names_what_does_not_open_and_fails(db: None, settings: Any) -> None:
+    broken, fine = make_fo(), make_crm()
+    Connection.objects.filter(pk=broken.pk).update(secrets={"client_secret": "v1.a.b.c"})
+    settings.CREDENTIAL_KEY = f"{NEW},{OLD}"
+
+    with pytest.raises(CommandError, match="client_secret"):
+        call_command("reseal_secrets")
+
+    settings.CREDENTIAL_KEY = NEW
+    assert opened(fine) == SECRET
