@@ -3,6 +3,7 @@
 from typing import IO, Any
 
 from django.conf import settings
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
 from audit import plainjson
@@ -77,8 +78,11 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """Return the body's value."""
+        """Return the body's value. Raises ``UnsupportedMediaType`` where it is compressed."""
         request = (parser_context or {}).get("request")
+        coding = request.META.get("HTTP_CONTENT_ENCODING", "") if request is not None else ""
+        if coding.strip().lower() not in ("", "identity"):
+            raise UnsupportedMediaType(coding, "Send the body as it is: nothing compressed is unpacked here.")
         sent = request.META.get("CONTENT_LENGTH") if request is not None else None
         raw = read_limited(stream, int(sent) if sent and sent.isdigit() else None)
         return loads(raw)

@@ -16,6 +16,8 @@ from insights.objectstore.address import faults, in_the_clear
 _FIRST_SOUND_SQLITE = (3, 51, 3)
 # The first whose JSON operators (->, ->>) our own SQL uses.
 _FIRST_ABLE_SQLITE = (3, 38)
+# Days: two weeks are drawn, and what has not been counted yet is looked for a while longer.
+_SHORTEST_LOG = 30
 
 
 @register(Tags.security)
@@ -151,6 +153,18 @@ def loop() -> Iterator[CheckMessage]:
         )
 
 
+def keeping() -> Iterator[CheckMessage]:
+    for name in ("DELIVERY_KEEP_DAYS", "CALL_KEEP_DAYS", "TELL_KEEP_DAYS", "TEXT_KEEP_DAYS"):
+        if (days := getattr(settings, name)) < 0:
+            yield Error(f"{name} is {days}.", hint="Name a number of days, or 0 to keep for ever.", id="goldseam.E020")
+    if 0 < settings.CALL_KEEP_DAYS < _SHORTEST_LOG:
+        yield Error(
+            f"CALL_KEEP_DAYS is {settings.CALL_KEEP_DAYS}: pages draw two weeks of calls.",
+            hint=f"Keep calls for at least {_SHORTEST_LOG} days, or 0 to keep them for ever.",
+            id="goldseam.E021",
+        )
+
+
 def outside() -> Iterator[CheckMessage]:
     if any(entry.strip().startswith("*") for entry in settings.OUTBOUND_ALLOW):
         yield Error("OUTBOUND_ALLOW lets any host be called.", hint="List host:port pairs.", id="goldseam.E010")
@@ -193,6 +207,7 @@ _FINDERS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     browser,
     database,
     loop,
+    keeping,
     outside,
     models,
     event_logs,

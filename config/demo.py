@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import secrets
 import subprocess
@@ -122,21 +123,30 @@ def start_simulator(port: int, access: Access, target: str) -> "subprocess.Popen
         *("--mail", os.environ["GOLDSEAM_SIMULATOR_IMAP"], os.environ["GOLDSEAM_SIMULATOR_SMTP"]),
         *("--stream", os.environ.get("DEMO_STREAM", "320")),
         *("--stream-seconds", os.environ.get("DEMO_STREAM_SECONDS", "110")),
+        "--attached",
     ]
-    return subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
+    # It holds our end of a pipe: where we are killed, the pipe closes and it ends, instead of keeping the port.
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]", seconds: float = 20) -> None:
-    """Wait until ``url`` answers. Raises ``RuntimeError`` where the process ends or the time is over."""
+    """Wait until the process itself answers at ``url``: somebody else may hold its port.
+
+    Raises ``RuntimeError`` where the process ends or the time is over.
+    """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if process.poll() is not None:
             raise RuntimeError(f"The simulator ended with code {process.returncode}: is its port taken?")
         try:
-            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - a loopback address that we have just made
-                return
-        except OSError:
-            time.sleep(0.05)
+            with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - a loopback address of our making
+                if json.load(answer).get("process") == process.pid:
+                    return
+        except (OSError, ValueError, AttributeError):
+            pass
+        time.sleep(0.05)
     raise RuntimeError(f"{url} did not answer within {seconds:.0f} s.")
 
 

@@ -152,6 +152,8 @@ METRICS_PUBLIC = env.bool("METRICS_PUBLIC", default=False)
 # Unsafe API calls per minute and caller, in each process.
 WRITES_PER_MINUTE = env.int("WRITES_PER_MINUTE", default=60_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=5 * 1024 * 1024)
+# A connection asks some 25 questions of each of at most 100 operations.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -246,6 +248,9 @@ TELL_LATER_SECONDS = env.list("TELL_LATER_SECONDS", cast=float, default=[300.0, 
 # Messages that ended are forgotten after so many days, long texts that no connection names after so many. 0: never.
 TELL_KEEP_DAYS = env.int("TELL_KEEP_DAYS", default=365)
 TEXT_KEEP_DAYS = env.int("TEXT_KEEP_DAYS", default=90)
+# What systems told goes after so many days; a call goes after so many unless something refers to it. 0: never.
+DELIVERY_KEEP_DAYS = env.int("DELIVERY_KEEP_DAYS", default=180)
+CALL_KEEP_DAYS = env.int("CALL_KEEP_DAYS", default=365)
 APPROVAL_EXPIRES = timedelta(hours=env.int("APPROVAL_EXPIRES_HOURS", default=24))
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 

@@ -20,6 +20,7 @@ from connectors.door import admin as door_admin  # noqa: F401 - shows its pages
 from connectors.door import budgets, health
 from connectors.door.models import Budget
 from connectors.forms.connection import fieldsets_for, form_for
+from connectors.forms.fetching import FetchingPages, refused
 from connectors.forms.trying import TryingPages
 from connectors.inbound import admin as inbound_admin
 from connectors.kit.declaring import Declares
@@ -29,7 +30,7 @@ from connectors.rights.admin import RightsPages
 
 
 @admin.register(Connection)
-class ConnectionAdmin(RightsPages, TryingPages, AuditedAdmin):
+class ConnectionAdmin(RightsPages, TryingPages, FetchingPages, AuditedAdmin):
     """One form per kind, drawn from what the kind declares; secrets show as set or not set."""
 
     list_display = (
@@ -86,7 +87,9 @@ class ConnectionAdmin(RightsPages, TryingPages, AuditedAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Return the form of the connection's kind."""
-        return form_for(self._kind(request, obj))
+        form = form_for(self._kind(request, obj))
+        form.fetch_refused = refused(request)
+        return form
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Group the fields, and show the connection's state where there is one."""

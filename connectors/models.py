@@ -107,7 +107,10 @@ class Call(models.Model):
 
 
 class Delivery(models.Model):
-    """One thing that a system told us, kept as it came until the floor above has judged it."""
+    """One thing that a system told us, kept as it came until the floor above has judged it, and long after.
+
+    The row stays for ever, so that the same told again adds nothing; what was told is forgotten (``forgotten_at``).
+    """
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="deliveries")
     external_id = models.CharField(max_length=200)
@@ -120,6 +123,7 @@ class Delivery(models.Model):
     message = models.TextField(blank=True)
     attempts = models.PositiveIntegerField(default=0)
     not_before = models.DateTimeField(null=True, blank=True)
+    forgotten_at = models.DateTimeField(null=True, blank=True)  # since then payload and message are empty
 
     class Meta:
         ordering: ClassVar = ["id"]
@@ -133,3 +137,52 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"Delivery {self.pk}: {self.event}"
+
+
+class BegunThread(models.Model):
+    """A thread in another system that a message of ours began, and the incident that it told of."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="begun_threads")
+    thread = models.CharField(max_length=500)  # as the system calls it
+    incident_id = models.BigIntegerField("incident")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["connection", "thread"], name="one_row_per_thread")]
+
+    def __str__(self) -> str:
+        return f"{self.connection_id} {self.thread}"
+
+
+class EarlierMail(models.Model):
+    """What later mails need of one that a person wrote, by its Message-ID; kept for as long as anybody looks for it."""
+
+    DAYS: ClassVar = 180  # longer ago nobody answers to the same matter any more
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="earlier_mails")
+    identifier = models.CharField(max_length=160)  # the Message-ID, or its digest
+    external_id = models.CharField(max_length=200)  # of its delivery
+    received_at = models.DateTimeField()
+    thread = models.TextField(blank=True)
+    conversation = models.TextField(blank=True)
+    references = models.JSONField(default=list)
+    mentions = models.JSONField(default=dict)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["connection", "external_id"], name="one_earlier_mail_per_external_id")
+        ]
+        indexes: ClassVar = [models.Index(fields=["connection", "identifier"], name="earlier_mail_by_identifier")]
+
+    def __str__(self) -> str:
+        return self.identifier
+
+
+class SweepMark(models.Model):
+    """Up to which row a sweep over a long table has looked; it begins anew at the end. Whoever sweeps holds the row."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    last_id = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.last_id}"

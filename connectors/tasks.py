@@ -5,8 +5,9 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
+from audit.context import Source, coming_from
 from audit.slots import take_slot
-from connectors import texts
+from connectors import forgetting, texts
 from connectors.inbound import bookmarks, polling
 from connectors.models import Connection
 from connectors.rights import counting
@@ -33,6 +34,15 @@ def poll_connections(**_: object) -> None:
 def forget_texts(**_: object) -> int:
     """Forget long texts that no connection has named for long. Harmless when two schedulers ring: each goes once."""
     return texts.forget_unused() if take_slot("connectors.forget_texts", FORGET_SECONDS) else 0
+
+
+@shared_task(queue="sweeps", name="connectors.forget_traffic")
+def forget_traffic(**_: object) -> int:
+    """Forget what was told and what was asked long ago. Harmless when two schedulers ring: each goes once."""
+    if not take_slot("connectors.forget_traffic", FORGET_SECONDS):
+        return 0
+    with coming_from(Source("task")):
+        return forgetting.forget_deliveries() + forgetting.forget_calls() + forgetting.forget_mails()
 
 
 @shared_task(queue="sweeps", name="connectors.count_uses")

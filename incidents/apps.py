@@ -13,7 +13,9 @@ class IncidentsConfig(AppConfig):
         """Connect the bells to the news of the floor below, and say which operations are named here."""
         from incidents import (
             named,
+            needed,
             tasks,  # noqa: F401 - importing connects them
         )
 
         named.register()
+        needed.register()

@@ -11,7 +11,7 @@ from simple_history.models import HistoricalRecords
 from audit.access import ScopedQuerySet
 from incidents import entity_models, ticket_models  # noqa: F401 - the nouns of the entity graph, and tickets
 from incidents.judgements import Decision, Offer, Pace  # noqa: F401 - makes them tables of this app
-from incidents.orders import BY_DUE, INDEXES, UNSEEN
+from incidents.orders import BY_CALL, BY_DELIVERY, CLOCKS, INDEXES, UNSEEN
 from incidents.states import Assign, Severity, Status
 
 
@@ -206,6 +206,7 @@ class Signal(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["source", "event_id"], name="one_signal_per_source_and_id")
         ]
+        indexes: ClassVar = [BY_DELIVERY]
 
     def __str__(self) -> str:
         return f"{self.source} {self.event_id}"
@@ -238,7 +239,10 @@ class Evidence(models.Model):
     class Meta:
         ordering: ClassVar = ["id"]
         verbose_name_plural = "evidence"
-        indexes: ClassVar = [models.Index(fields=["incident", "form", "round"], name="evidence_by_incident")]
+        indexes: ClassVar = [
+            models.Index(fields=["incident", "form", "round"], name="evidence_by_incident"),
+            BY_CALL,
+        ]
 
     def __str__(self) -> str:
         return f"{self.entity} {self.record_id}"
@@ -334,10 +338,7 @@ class SlaClock(models.Model):
     escalation_level = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
-        indexes: ClassVar = [
-            models.Index(fields=["resolve_due"], name="sla_running", condition=Q(stopped_at__isnull=True)),
-            BY_DUE,
-        ]
+        indexes: ClassVar = [*CLOCKS]
 
     def __str__(self) -> str:
         return f"clock of {self.incident}"

@@ -11,11 +11,12 @@ class PlaybooksConfig(AppConfig):
 
     def ready(self) -> None:
         # Importing connects the bells, the news from below and the schedules.
-        from playbooks import named, parts, receivers, schedules, tasks  # noqa: F401
+        from playbooks import named, needed, parts, receivers, schedules, tasks  # noqa: F401
         from playbooks.manifests import installer
         from playbooks.telling import manifests as subscriptions
         from playbooks.telling import tasks as telling  # noqa: F401
 
         parts.register()
         named.register()
+        needed.register()
         installer.offer(subscriptions.DOCUMENTS)

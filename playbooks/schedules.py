@@ -23,6 +23,7 @@ def wanted() -> dict[str, tuple[str, int]]:
         "Forget old messages": ("playbooks.forget_messages", 3600),
         "Count uses of operations": ("connectors.count_uses", 60),
         "Forget unused texts": ("connectors.forget_texts", 3600),
+        "Forget old deliveries and calls": ("connectors.forget_traffic", 3600),
         "End hold-outs": ("playbooks.end_hold_outs", 300),
     }
 

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from connectors.kit.confidential import shown
+from playbooks import lasting
 from playbooks.holdout_models import HoldOut, HoldOutDraw
 from playbooks.models import (
     Attempt,
@@ -54,6 +55,7 @@ class StepSerializer(serializers.ModelSerializer[Step]):
     undo = UndoSerializer(allow_null=True)
     reversible = serializers.SerializerMethodField()
     reversibility = serializers.CharField(source="reversible")
+    undo_reason = serializers.SerializerMethodField()
     guardrails = GuardrailSerializer(many=True)
 
     class Meta:
@@ -71,6 +73,7 @@ class StepSerializer(serializers.ModelSerializer[Step]):
             "undo",
             "reversible",
             "reversibility",
+            "undo_reason",
             "risk",
             "financial",
             "guardrails",
@@ -93,6 +96,10 @@ class StepSerializer(serializers.ModelSerializer[Step]):
     def get_reversible(self, step: Step) -> bool:
         """Tell whether the step can be taken back at all."""
         return step.undo is not None
+
+    def get_undo_reason(self, step: Step) -> str:
+        """Return why nothing takes the step back, as its connection states it; blank where something does."""
+        return "" if step.undo is not None else lasting.reasons_of(step.plan).get(step.number, "")
 
 
 def changed(row: dict[str, Any]) -> dict[str, Any]:

@@ -131,10 +131,15 @@ def _principal(request: HttpRequest) -> str | None:
 
 def _digest(request: HttpRequest) -> str:
     told = f"{request.method} {request.get_full_path()}\n{request.headers.get('If-Match', '')}\n".encode()
-    if (request.content_type or "").startswith("multipart/"):
+    if not (request.content_type or "").startswith("multipart/"):
+        return hashlib.sha256(told + request.body).hexdigest()
+    length = request.META.get("CONTENT_LENGTH", "")
+    if not length.isdecimal() or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         # An upload may be larger than memory should hold; its length stands for it.
-        return hashlib.sha256(told + request.META.get("CONTENT_LENGTH", "").encode()).hexdigest()
-    return hashlib.sha256(told + request.body).hexdigest()
+        return hashlib.sha256(told + length.encode()).hexdigest()
+    # The same upload has another boundary at each try.
+    boundary = (request.content_params or {}).get("boundary", "").encode()
+    return hashlib.sha256(told + (request.body.replace(boundary, b"") if boundary else request.body)).hexdigest()
 
 
 def _claim(principal: str, key: str, digest: str) -> tuple[IdempotencyKey, bool]:

@@ -14,17 +14,19 @@ from pydantic import ValidationError
 from audit.clock import db_now
 from connectors import registry
 from connectors.base import (
+    Arguments,
     Blocked,
     Connector,
     ConnectorError,
     Health,
+    Operation,
     RateLimited,
     Record,
     Trace,
     Unauthorized,
     Written,
 )
-from connectors.door import credential_uses, notices
+from connectors.door import at_once, credential_uses, notices, threads
 from connectors.door import rules as door
 from connectors.door.purposes import Purpose
 from connectors.door.standing import CLOCK, clock
@@ -57,7 +59,20 @@ class Use:
         return door.Asked(self.operation, self.direction, self.actor, self.purpose)
 
 
-def logged(use: Use, connector: Connector | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Valid:
+    """An operation that was found, with arguments that fit it."""
+
+    operation: Operation
+    arguments: Arguments
+
+
+def logged(
+    use: Use, connector: Connector | None, arguments: Mapping[str, Any], valid: Valid | None = None
+) -> dict[str, Any]:
+    """Return what the row keeps of the arguments."""
+    if connector and valid:
+        return connector.logged(valid.operation, valid.arguments)
     operation = connector.operation(use.operation) if connector else None
     try:
         if connector and operation:
@@ -70,34 +85,50 @@ def logged(use: Use, connector: Connector | None, arguments: Mapping[str, Any]) 
 
 def opened(use: Use, arguments: dict[str, Any]) -> Call:
     """Write the row of a use that is about to begin. Inside the caller's transaction, which ends before it begins."""
+    row = opened_with(use, arguments, at_once.Taking())
+    if row is None:
+        raise RuntimeError("The database says nothing of a row that it took.")
+    return row
+
+
+def opened_with(use: Use, arguments: dict[str, Any], taking: at_once.Taking) -> Call | None:
+    """Write the row of a use and take what it takes, in one statement; ``None`` where there is no room for it.
+
+    Outside a transaction it is committed by that: before the use begins.
+    """
     kind = registry.KINDS.get(use.connection.kind)
-    row = Call(
-        connection_id=use.connection.pk,
-        operation=storable_text(use.operation)[:100],
-        direction=kind.reads_as if kind and use.direction == "read" else use.direction,
-        actor=use.actor[:200],
-        incident_id=use.incident,
-        effect_key=storable_text(use.effect_key)[:64],
-        arguments=arguments,
-    )
-    given = [_value(row, field) for field in _FIELDS if field.column != "started_at"]
-    with database.cursor() as cursor:
-        cursor.execute(_opening(database.vendor), given)
-        row.pk, began = cursor.fetchone()
-    row.started_at = clock(began)
-    names = [field.attname for field in Call._meta.concrete_fields]
-    return Call.from_db(DEFAULT_DB_ALIAS, names, [getattr(row, name) for name in names])
+    values = {
+        **{field.attname: field.get_default() for field in _FIELDS},
+        "connection_id": use.connection.pk,
+        "operation": storable_text(use.operation)[:100],
+        "direction": kind.reads_as if kind and use.direction == "read" else use.direction,
+        "actor": use.actor[:200],
+        "incident_id": use.incident,
+        "effect_key": storable_text(use.effect_key)[:64],
+        "arguments": arguments,
+    }
+    names, kinds = _columns(database.vendor)
+    given = [_saved(values[field.attname], field) for field in _FIELDS if field.column != "started_at"]
+    found = at_once.enter(taking, names, kinds, given)
+    if found is None:
+        return None
+    values["id"], values["started_at"] = found[0], clock(found[1])
+    every = [field.attname for field in Call._meta.concrete_fields]
+    return Call.from_db(DEFAULT_DB_ALIAS, every, [values[name] for name in every])
 
 
 @cache
-def _opening(vendor: str) -> str:
-    names = [str(field.column) for field in _FIELDS]
-    values = ", ".join(CLOCK[vendor] if name == "started_at" else "%s" for name in names)
-    return f"INSERT INTO connectors_call ({', '.join(names)}) VALUES ({values}) RETURNING id, started_at"  # noqa: S608
+def _columns(vendor: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of a row's columns, and of each its type, or in brackets what the database fills it with."""
+    names = tuple(str(field.column) for field in _FIELDS)
+    clocks = {"started_at": f"({CLOCK[vendor]})"}
+    return names, tuple(clocks.get(str(field.column)) or str(field.db_type(database)) for field in _FIELDS)
 
 
-def finish(row: Call, connector: Connector | None, *, outcome: str, **columns: Any) -> None:
-    """Close a row with what the use cost and came to."""
+def finish(
+    row: Call, connector: Connector | None, *, outcome: str, leaving: at_once.Leaving | None = None, **columns: Any
+) -> bool:
+    """Close a row with what the use cost and came to, and tell its gate; return whether the gate is open."""
     trace = connector.trace if connector else Trace()
     row.outcome, row.status = outcome[:20], columns.pop("status", None) or trace.status
     row.requests, row.tokens = trace.requests, trace.tokens
@@ -105,18 +136,26 @@ def finish(row: Call, connector: Connector | None, *, outcome: str, **columns: A
     row.request_id = connector.redactor().text(trace.request_id)[:100] if connector and trace.request_id else ""
     for name, value in columns.items():
         setattr(row, name, value)
-    changed = [field for field in _FIELDS if field.column in _CLOSING or field.column in columns]
-    sets = ", ".join(f"{field.column} = %s" for field in changed)
-    stamped = f"finished_at = {CLOCK[database.vendor]}"
-    statement = f"UPDATE connectors_call SET {stamped}, {sets} WHERE id = %s RETURNING finished_at"  # noqa: S608
-    with database.cursor() as cursor:
-        cursor.execute(statement, [*(_value(row, field) for field in changed), row.pk])
-        row.finished_at = clock(cursor.fetchone()[0])
+    if row.direction == "tell" and outcome == "ok":
+        # First: whoever dies in between leaves a thread that is known, and never an answer that is nobody's.
+        threads.note(row)
+    changed, statement = _closing(database.vendor, tuple(columns))
+    values = [*(_saved(getattr(row, field.attname), field) for field in changed), row.pk]
+    ended, is_open = at_once.leave(leaving, statement, values)
+    row.finished_at = clock(ended)
     credential_uses.note(row.connection_id, trace.secrets)
+    return is_open
 
 
-def _value(row: Call, field: "Field[Any, Any]") -> Any:
-    return field.get_db_prep_save(getattr(row, field.attname), database)
+@cache
+def _closing(vendor: str, more: tuple[str, ...]) -> "tuple[list[Field[Any, Any]], str]":
+    changed = [field for field in _FIELDS if field.column in _CLOSING or field.column in more]
+    sets = ", ".join([f"finished_at = {CLOCK[vendor]}", *(f"{field.column} = %s" for field in changed)])
+    return changed, f"UPDATE connectors_call SET {sets} WHERE id = %s RETURNING finished_at"  # noqa: S608 - own names
+
+
+def _saved(value: Any, field: "Field[Any, Any]") -> Any:
+    return field.get_db_prep_save(value, database)
 
 
 def told(error: ConnectorError, redactor: Redactor) -> None:

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from pydantic import ValidationError
 
@@ -58,6 +59,7 @@ class Desk:
     is_set: bool
     to_do: str  # what is missing before anything can arrive; blank: nothing
     sample: str
+    signed: bool  # the sample cannot be sent as it stands
     recent: Sequence[Line]
     all_of_them: str
 
@@ -80,6 +82,7 @@ def desk(request: HttpRequest, connection: Connection | None) -> Desk | None:
         is_set,
         _to_do(kind, connection, is_set=is_set),
         curl(address, sample, signed=bool(kind.signed_with)) if sample else "",
+        bool(kind.signed_with),
         [Line(row) for row in connection.deliveries.order_by("-id")[:RECENT]],
         f"{every}?{urlencode({'connection__id__exact': connection.pk})}",
     )
@@ -162,12 +165,16 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="What was told")
     def told(self, obj: Delivery) -> SafeString:
-        """Show the payload as text."""
+        """Show the payload as text, or say that it is gone."""
+        if obj.forgotten_at is not None:
+            return format_html("{} ({} UTC)", replays.FORGOTTEN, f"{obj.forgotten_at:%Y-%m-%d %H:%M}")
         return as_told(obj.payload)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         """Offer a replay to those who may."""
-        context["may_replay"] = self.has_replay_permission(request)
+        row = context.get("original")
+        gone = row is not None and row.forgotten_at is not None
+        context["may_replay"] = self.has_replay_permission(request) and not gone
         return super().render_change_form(request, context, *args, **kwargs)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
@@ -211,13 +218,18 @@ class DeliveryAdmin(ReadOnlyAdmin):
         except Refusal as refusal:
             self.message_user(request, words_of(refusal), messages.ERROR)
         else:
-            self.message_user(request, _said(len(found), len(ids) - len(found)), messages.SUCCESS)
+            gone = Delivery.objects.filter(pk__in=ids, forgotten_at__isnull=False).count()
+            self.message_user(request, _said(len(found), len(ids) - len(found) - gone, gone), messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:connectors_delivery_changelist"))
 
 
-def _said(replayed: int, waiting: int) -> str:
-    said = f"{replayed} {'delivery is' if replayed == 1 else 'deliveries are'} replayed."
-    return f"{said} {waiting} had not been judged yet and will be anyway." if waiting else said
+def _said(replayed: int, waiting: int, gone: int) -> str:
+    said = [f"{replayed} {'delivery is' if replayed == 1 else 'deliveries are'} replayed."]
+    if waiting:
+        said.append(f"{waiting} had not been judged yet and will be anyway.")
+    if gone:
+        said.append(f"Of {gone} what was told has been forgotten.")
+    return " ".join(said)
 
 
 def _text(ids: Any) -> str:

@@ -6,7 +6,7 @@ from base64 import b64decode
 from binascii import Error as BadBase64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -25,6 +25,9 @@ _NO_SECRET = hashlib.sha256(b"goldseam: no secret was set").hexdigest()
 
 # Databases bound how many values a statement may hold.
 AT_ONCE = 2000
+
+# Beyond these not every zone can write a moment, and no record was changed then.
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class UnknownHook(Refusal):
@@ -93,7 +96,7 @@ def connection_of_hook(slug: str, secret: str, *, in_path: bool) -> Connection:
     if connection is not None and not in_path and _signs(connection):
         return _enabled(connection)
     kept = connection.hook_secret_digest if connection else ""
-    # Compared even where there is nothing to compare with: the time taken must not tell which slugs exist.
+    # Compared even where there is nothing to compare with: in the path the time taken must not tell which slugs exist.
     right = hmac.compare_digest(hook_digest(secret), kept or _NO_SECRET) and bool(kept)
     if connection is None or (in_path and not right):
         raise UnknownHook("No connection listens here, or the secret in the address is not right.")
@@ -220,12 +223,13 @@ def _insert(connection: Connection, told: list[Inbound], *, at: datetime) -> tup
 
 
 def _row(connection: Connection, inbound: Inbound, *, at: datetime) -> Delivery:
+    moment = inbound.occurred_at
     return Delivery(
         connection=connection,
         external_id=inbound.external_id,
         event=inbound.event,
         payload=inbound.payload,
-        occurred_at=inbound.occurred_at,
+        occurred_at=moment if moment and _EARLIEST <= moment <= _LATEST else None,
         received_at=at,
     )
 

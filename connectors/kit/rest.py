@@ -15,6 +15,8 @@ from connectors.redaction import Redactor
 from connectors.transport import NotJson, Reply
 
 EFFECT_HEADER = transport.EFFECT_HEADER
+# What a token server says that will be well again, whatever the status (RFC 6749, 4.1.2.1).
+_BUSY = frozenset({"temporarily_unavailable", "server_error"})
 
 
 @contextmanager
@@ -99,6 +101,8 @@ class RestConnector(Connector):
         """Post a token request and return its answer. Raises ``Unauthorized`` with the server's reason."""
         reply = self.http.send("POST", url, form=form, headers={"Accept": "application/json"})
         if reply.status in (400, 401, 403):
+            if _reason(reply, "error") in _BUSY:
+                raise Unreachable("The token server is busy.", status=reply.status, code="token")
             raise Unauthorized(f"The token server refused: {_reason(reply)}.", status=reply.status, code="token")
         raise_for(reply, label="The token server", wrote=False, explain=self.explain)
         answer = self.content(reply)
@@ -126,12 +130,14 @@ class RestConnector(Connector):
             raise Unanswered(f"{self.label} {bad}.", status=reply.status, code="html") from None
 
 
-def _reason(reply: Reply) -> str:
+def _reason(reply: Reply, *names: str) -> str:
+    """Return what a token server says went wrong, as a rule in words (RFC 6749, 5.2)."""
     try:
         body = reply.json()
     except NotJson as bad:
         return str(bad)
     if not isinstance(body, dict):
         return str(reply.status)
-    text = str(body.get("error_description") or body.get("error") or reply.status)
+    said = (body.get(name) for name in names or ("error_description", "error"))
+    text = str(next(filter(None, said), reply.status))
     return " ".join(text.split())[:300].rstrip(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -55,13 +56,24 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--mail", nargs=2, type=int, metavar=("IMAP", "SMTP"), help="serve mail on these ports (0: any free one)"
     )
     parser.add_argument("--stream-seconds", type=float, default=SECONDS, help="how long the stream takes")
+    parser.add_argument("--attached", action="store_true", help="end at once when standard input is closed")
     return parser.parse_args(bound(sys.argv[1:] if argv is None else argv))
+
+
+def end_with_starter() -> None:
+    """End when standard input is closed: whoever started us is gone, killed perhaps. What is committed stays."""
+    # Read from the bare file: at the end of the process nobody may wait for a lock of the buffered one.
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     options = arguments(argv)
     logging.basicConfig(level=logging.INFO, format="simulator: %(message)s")
+    if options.attached:
+        threading.Thread(target=end_with_starter, name="starter", daemon=True).start()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -83,11 +84,11 @@ class Control:
             return Answer(201, {"ts": chat.say(session, wish)})
 
     def health(self, request: Request) -> Answer:
-        """Say that the simulator lives, and how much it holds."""
+        """Say that the simulator lives, in which process, and how much it holds."""
         with self.store.read() as session:
             count = session.connection.execute("SELECT count(*) FROM records WHERE json IS NOT NULL").fetchone()[0]
             seed, business = session.meta("seed"), session.meta("business")
-        found = {"status": "ok", "records": count, "seed": int(seed), "business": business}
+        found = {"status": "ok", "process": os.getpid(), "records": count, "seed": int(seed), "business": business}
         return Answer(200, found | ({"mail": self.mail} if self.mail else {}))
 
     def list_faults(self, request: Request) -> Answer:

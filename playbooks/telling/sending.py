@@ -109,6 +109,9 @@ def _send(row: Outgoing) -> str:
     happened = content.gather(row)
     if _unsized(happened):
         return _later(row, settings.SWEEP_SECONDS, "Waits until the incident is sized up.")
+    if not _meant(happened):
+        # What was fixed may have been sent, so that its row stays; any other was only the question.
+        return _skip(row, "The subscription was narrowed to others.") if row.message else _drop(row)
     if why := _unwanted(happened):
         return _skip(row, why)
     if not row.message:
@@ -161,9 +164,12 @@ def _unwanted(happened: Happened) -> str:
         return "The subscription's user may not see this."
     if happened.event is Event.COMMENTED and happened.entry.actor.startswith(f"{row.subscription.connection.slug}:"):
         return "It was written there."
-    if happened.event is Event.OPENED and not audience.wants(row.subscription, incident):
-        return "The subscription was narrowed to others."
     return ""
+
+
+def _meant(happened: Happened) -> bool:
+    """Tell whether the subscription was narrowed to such incidents, which is known once this one is sized up."""
+    return happened.event is not Event.OPENED or audience.wants(happened.row.subscription, happened.incident)
 
 
 def _thread_of(row: Outgoing) -> str:
@@ -172,6 +178,13 @@ def _thread_of(row: Outgoing) -> str:
         subscription=row.subscription_id, incident=row.incident_id, state=OutState.SENT
     ).exclude(thread="")
     return begun.order_by("entry").values_list("thread", flat=True).first() or ""
+
+
+def _drop(row: Outgoing) -> str:
+    """Take the row away of what is not meant: where that is known when the ledger is read, none is made at all."""
+    if not Outgoing.objects.filter(pk=row.pk, state=OutState.PENDING, claims=row.claims).delete()[0]:
+        raise LostRace("Another worker has taken this message over.")
+    return ""
 
 
 def _skip(row: Outgoing, why: str) -> str:

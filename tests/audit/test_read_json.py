@@ -104,3 +104,12 @@ def test_a_body_over_the_limit_is_refused_by_what_it_says_and_by_what_it_is(sett
 
 def test_the_parser_reads_a_stream():
     assert StrictJSONParser().parse(io.BytesIO(b'{"a": 1}')) == {"a": 1}
+
+
+def test_nothing_compressed_is_unpacked(api, integration):
+    answer = api(integration).post(
+        "/api/v1/signals/", b"\x1f\x8b", content_type="application/json", headers={"Content-Encoding": "gzip"}
+    )
+
+    assert answer.status_code == 415
+    assert answer.json()["detail"] == "Send the body as it is: nothing compressed is unpacked here."

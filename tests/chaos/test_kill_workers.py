@@ -42,7 +42,7 @@ def lay_siege(folder: Path, database: str, faults: dict[str, float]) -> tuple[di
             raised.fork(number)
         until(lambda: drained(raised), 10, lambda: killed_now_and_then(raised, rng, kills))
         # The siege is lifted: what is left is finished by the last two.
-        until(lambda: drained(raised), 120, lambda: time.sleep(0.3))
+        until(lambda: drained(raised), 400, lambda: time.sleep(0.3))
         return raised.ask("report"), simulated.primary_effects(), len(kills)
 
 

@@ -73,7 +73,7 @@ def test_a_broker_that_forgets_everything_and_workers_that_die_lose_nothing(tmp_
             if flushed in (8, 13, 18):
                 workers.kill_one(rng)
                 kills += 1
-        until(lambda: raised.ask("report")["busy"] == 0, 120, lambda: time.sleep(0.5))
+        until(lambda: raised.ask("report")["busy"] == 0, 400, lambda: time.sleep(0.5))
         found, effects = raised.ask("report"), simulated.primary_effects()
 
     record_property("flushes", flushed)

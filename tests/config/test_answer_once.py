@@ -198,13 +198,23 @@ def test_a_body_over_the_limit_is_413(caller, settings):
     assert post(caller, {"slug": "x" * 100}).status_code == 413
 
 
-def test_an_upload_is_told_apart_by_its_length(caller):
-    def upload(content: bytes) -> Any:
-        body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + content + b"\r\n--x--\r\n"
-        headers = {"Idempotency-Key": "k1", "If-Match": "*"}
-        return caller.generic("POST", "/api/v1/hooked/", body, "multipart/form-data; boundary=x", headers=headers)
+def upload(caller: Any, content: bytes, boundary: str = "x") -> int:
+    mark = boundary.encode()
+    head = b'\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    body = b"--" + mark + head + content + b"\r\n--" + mark + b"--\r\n"
+    headers = {"Idempotency-Key": "k1", "If-Match": "*"}
+    kind = f"multipart/form-data; boundary={boundary}"
+    return int(caller.generic("POST", "/api/v1/hooked/", body, kind, headers=headers).status_code)
 
-    assert [upload(b"same").status_code, upload(b"same").status_code, upload(b"longer").status_code] == [201, 201, 422]
+
+def test_an_upload_is_told_apart_by_what_it_holds_whatever_its_boundary(caller):
+    assert [upload(caller, b"same"), upload(caller, b"same", "another"), upload(caller, b"else")] == [201, 201, 422]
+
+
+def test_an_upload_larger_than_memory_should_hold_is_told_apart_by_its_length(caller, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 50
+
+    assert [upload(caller, b"same"), upload(caller, b"same"), upload(caller, b"longer")] == [201, 201, 422]
 
 
 def test_a_key_costs_few_statements(caller):

@@ -71,6 +71,11 @@ def test_sound_production_settings_pass(found):
         ({"OUTBOUND_ALLOW": ["erp.example:443", "*"]}, "goldseam.E010"),
         ({"AI_HOSTS": ["https://models.example/v1"]}, "goldseam.E019"),
         ({"AI_HOSTS": ["*.openai.azure.com"]}, "goldseam.E019"),
+        ({"DELIVERY_KEEP_DAYS": -1}, "goldseam.E020"),
+        ({"CALL_KEEP_DAYS": -1}, "goldseam.E020"),
+        ({"TELL_KEEP_DAYS": -1}, "goldseam.E020"),
+        ({"TEXT_KEEP_DAYS": -30}, "goldseam.E020"),
+        ({"CALL_KEEP_DAYS": 29}, "goldseam.E021"),
         ({"HTTPS": False}, "goldseam.W005"),
         ({"BEHIND_PROXY": True}, "goldseam.W006"),
         ({"METRICS_PUBLIC": True}, "goldseam.W007"),
@@ -92,6 +97,11 @@ def test_a_dangerous_setting_is_reported(found, changes, expected):
 
 def test_a_lease_of_three_requests_is_long_enough(found):
     assert found(LEASE_SECONDS=60, OUTBOUND_TIMEOUT_SECONDS=20.0) == set()
+
+
+def test_whatever_is_kept_for_ever_or_for_long_is_in_order(found):
+    assert found(DELIVERY_KEEP_DAYS=0, CALL_KEEP_DAYS=0) == set()
+    assert found(DELIVERY_KEEP_DAYS=1, CALL_KEEP_DAYS=30) == set()
 
 
 def test_throttling_that_believes_any_header_is_reported(found):

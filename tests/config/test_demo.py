@@ -1,6 +1,8 @@
 """What the demo prepares, and what of it a later start changes."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from config import demo
 from connectors import actions
 from connectors.models import Connection
+from connectors.simulator.server import serve
 from playbooks.telling.models import Subscription
 
 pytestmark = pytest.mark.django_db
@@ -62,3 +65,18 @@ def test_at_another_address_the_connections_follow(settings: Any) -> None:
     assert connection("slack").config["base_url"] == "http://127.0.0.1:9001/slack/api"
     # Only the connections: what a person has changed since must outlive a start.
     assert set(Subscription.objects.values_list("label", flat=True)) == {"Ours"}
+
+
+def test_another_simulator_at_the_port_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    with (
+        serve(tmp_path / "other", business="empty", synchronous="OFF") as other,
+        subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as ours,
+    ):
+        with pytest.raises(RuntimeError, match="did not answer"):
+            demo.wait_for(f"{other.url}/control/health", ours, seconds=0.3)
+        assert ours.stdin is not None
+        ours.stdin.close()
+        ours.wait(timeout=20)
+
+        with pytest.raises(RuntimeError, match="is its port taken"):
+            demo.wait_for(f"{other.url}/control/health", ours)

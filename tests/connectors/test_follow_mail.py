@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from approvals.models import ApprovalRequest, Decision
+from audit.clock import db_now
 from connectors import gateway
 from connectors.inbound import polling
 from connectors.models import Call, Connection, Delivery
@@ -95,6 +96,23 @@ def test_an_answer_in_nobodys_thread_is_about_what_the_mail_before_named(post: W
     assert judge(mail) == ["signal"]
 
     assert Incident.objects.get().entity_key == "SO-000697"
+
+
+def test_what_was_told_may_be_forgotten_and_answers_still_find_their_way(post: World, mail: Connection) -> None:
+    incident = make_incident()
+    gateway.call(mail, "mail.send", message(), actor="system:telling", effect_key="tell-1", incident=incident.pk)
+    told = Call.objects.get(direction="tell").answer["result"]["message_id"]
+    post.deliver("SO-000697 is stuck.", message_id="<a@partner.test>")
+    post.deliver("Any news?", message_id="<b@partner.test>", in_reply_to="<a@partner.test>")
+    judge(mail)
+    Delivery.objects.update(payload={}, message="", forgotten_at=db_now())
+    Call.objects.all().delete()
+    post.deliver("None yet?", message_id="<c@partner.test>", references="<b@partner.test>")
+    post.deliver("Thank you.", message_id="<d@partner.test>", in_reply_to=f"<{told}>")
+
+    assert judge(mail) == ["comment", "comment"]
+
+    assert [one.incident == incident for one in Comment.objects.order_by("pk")] == [False, False, True]
 
 
 @pytest.mark.parametrize("header", ["auto_submitted", "precedence", "list_id"])

@@ -110,6 +110,16 @@ def test_what_signs_shows_the_key_it_signs_with_and_no_other_secret(
     assert KEY.decode() not in page
 
 
+@pytest.mark.parametrize("slug", [slug for slug, kind in sorted(registry.KINDS.items()) if kind.signed_with])
+def test_a_sample_that_has_to_be_signed_names_no_variable_and_says_so(browser: Client, slug: str) -> None:
+    from tests.contracts.test_connector_kinds import connection_of
+
+    page = page_of(browser, connection_of(registry.KINDS[slug]))
+
+    assert "into the variable HOOK_SECRET" not in page
+    assert ("its own time and signature" in page) == ("inbound-sample" in page)
+
+
 def test_a_kind_that_is_told_nothing_has_no_desk(browser: Client) -> None:
     assert "inbound-address" not in page_of(browser, make_model())
 

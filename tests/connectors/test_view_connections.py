@@ -163,22 +163,16 @@ def test_a_connection_that_does_not_exist_is_not_there(client, operator):
 
 
 @pytest.mark.parametrize(
-    ("who", "name", "args"),
-    [
-        ("operator", "connections", []),
-        ("operator", "calls", ["fo"]),
-        ("admin", "admin:connectors_connection_changelist", []),
-    ],
+    ("name", "args"), [("connections", []), ("calls", ["fo"]), ("admin:connectors_connection_changelist", [])]
 )
-def test_a_connection_that_nobody_tested_answers_when_its_calls_do(request, client, fo, who, name, args):
-    user = request.getfixturevalue(who)
+def test_a_connection_that_nobody_tested_answers_when_its_calls_do(client, admin, fo, name, args):
     Connection.objects.update(health="unknown")
-    assert "not checked yet" in read(client, user, name, *args)
+    assert "not checked yet" in read(client, admin, name, *args)
 
     call(fo, "refused")
-    assert "not checked yet" in read(client, user, name, *args)
+    assert "not checked yet" in read(client, admin, name, *args)
 
     call(fo)
-    page = read(client, user, name, *args)
+    page = read(client, admin, name, *args)
     assert "answers" in page
     assert "not checked yet" not in page

@@ -55,6 +55,7 @@ class Business:
         entity, field, key = {
             "dv": ("salesorder", "ordernumber", self.number),
             "sap": ("A_SalesOrder", "SalesOrder", self.sap_key),
+            "sf": ("Order", "OrderReferenceNumber", self.number),
         }[system]
         with self.running.store.read() as session:
             return next(row.fields for row in session.records(system, entity) if row.fields[field] == key)

@@ -256,3 +256,22 @@ def test_the_distributors_customers_and_orders_stand_here_under_their_own_number
 def _records(bench: Bench, system: str, entity: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = bench.http.get("/control/records", params={"system": system, "entity": entity}).json()
     return rows
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("requestdeliverby eq 2026-01-31", 1), ("requestdeliverby gt 2026-01-31", 0), ("requestdeliverby eq null", 1),
+        (f"ordernumber eq '{ID}'", 1), ("name eq '2026-01-31'", 1),
+        ("requestdeliverby eq '2026-01-31'", None), ("requestdeliverby eq 2026-01-31T00:00:00Z", None),
+        (f"ordernumber eq {ID}", None), ("name eq 2026-01-31", None), ("name eq 2026-01-31T00:00:00Z", None),
+    ],
+)  # fmt: skip
+def test_ids_and_days_stand_without_quotes_and_are_no_texts(org: Org, condition: str, found: int | None) -> None:
+    org.bench.plant("dv", "salesorder", ordernumber=ID, name="2026-01-31", requestdeliverby="2026-01-31")
+    org.bench.plant("dv", "salesorder", ordernumber="SO-2")
+
+    answer = org("GET", "salesorders", params={"$filter": condition})
+
+    assert answer.status_code == (400 if found is None else 200)
+    assert len(answer.json().get("value", [])) == (found or 0)

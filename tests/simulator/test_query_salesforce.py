@@ -107,6 +107,30 @@ def test_a_flag_is_queried_as_a_flag(org: Bench):
     assert org.soql("SELECT Id FROM CaseComment WHERE IsPublished = false").json()["totalSize"] == 0
 
 
+@pytest.mark.parametrize(
+    ("where", "size"),
+    [
+        ("EffectiveDate = 2026-01-31", 1), ("EffectiveDate > 2026-01-31", 0), ("EffectiveDate = null", 1),
+        ("Amount__c = 12.5", 1), ("Amount__c < 100", 1), ("Amount__c = null", 1),
+        ("EffectiveDate = '2026-01-31'", None), ("EffectiveDate = 2026-01-31T00:00:00Z", None),
+        ("Amount__c = '12.5'", None), ("Amount__c = 2026-01-31", None), ("OrderReferenceNumber = 2026-01-31", None),
+        ("EffectiveDate LIKE '2026%'", None),
+    ],
+)  # fmt: skip
+def test_dates_and_amounts_stand_without_quotes_and_texts_within(org: Bench, where: str, size: int | None):
+    org.plant("sf", "Order", OrderReferenceNumber="SO-1", EffectiveDate="2026-01-31", Amount__c=12.5)
+    org.plant("sf", "Order", OrderReferenceNumber="SO-2")
+
+    answer = org.soql(f"SELECT Id FROM Order WHERE {where}")
+
+    assert (answer.json()["totalSize"] if size is not None else answer.status_code) == (400 if size is None else size)
+
+
+@pytest.mark.parametrize("body", [{"EffectiveDate": "31.01.2026"}, {"Amount__c": "12"}, {"Amount__c": True}])
+def test_a_date_and_an_amount_are_kept_as_what_they_are(org: Bench, body: dict[str, Any]):
+    assert org.sf("POST", "sobjects/Order", json=body).json()[0]["errorCode"] == "JSON_PARSER_ERROR"
+
+
 def test_a_count_answers_a_size_without_records(org: Bench):
     answer = org.soql("SELECT COUNT() FROM Case WHERE Priority != 'Low'").json()
 

@@ -222,6 +222,19 @@ def test_the_command_serves_streams_and_ends_on_sigterm(tmp_path: Path, console:
     assert (process.returncode, errors) == (0, "")
 
 
+def test_attached_to_whoever_started_it_it_ends_with_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "connectors.simulator", "--port", "0", "--data", str(tmp_path), "--attached"]
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.stdin.close()
+        code = process.wait(timeout=20)
+
+    assert (line.partition(" ")[0], code) == ("simulator", 0)
+
+
 def test_what_was_committed_survives_a_killed_process(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "connectors.simulator", "--port", "0", "--data", str(tmp_path)]
     body = {"system": "fo", "entity": "CustomersV3", "id": "DE-001", "changes": {"CreditLimit": 12.5}}

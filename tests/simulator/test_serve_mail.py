@@ -100,7 +100,8 @@ def test_what_somebody_writes_lies_in_the_inbox_and_in_the_ledger(post: Bench):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"from": ""}, {"text": None}, {"id": 7}, {"colour": "red"}, {"subject": "two\nlines"}]
+    "wrong",
+    [{"from": ""}, {"text": None}, {"id": 7}, {"id": "<1@b.test>"}, {"colour": "red"}, {"subject": "two\nlines"}],
 )
 def test_a_mail_that_makes_no_sense_is_refused(post: Bench, wrong: dict[str, Any]):
     assert write(post, **wrong).status_code == 400

@@ -276,7 +276,8 @@ def test_a_new_incident_is_told_of_once_it_is_sized_up(watcher: User) -> None:
         columns = {"severity": severity, "severity_rank": SEVERITY_ORDER[severity], "status": Status.TRIAGED}
         Incident.objects.filter(pk=incident.pk).update(**columns)
     due_now()
-    assert [sending.send(one.pk) for one in rows] == ["skipped", "sent"]
+    assert [sending.send(one.pk) for one in rows] == ["", "sent"]
+    assert states() == ["sent"]
     assert dict(Herald.told[0][1].facts)["Severity"] == "Critical"
 
 
@@ -349,3 +350,21 @@ def test_a_connection_of_another_kind_of_team_speaks_for_itself(watcher: User) -
     rows = [make_outgoing(incident, one) for one in (first, second)]
 
     assert [sending.send(one.pk) for one in rows] == [OutState.DEAD, OutState.SENT]
+
+
+def test_of_what_turns_out_not_to_be_meant_no_row_stays(watcher: User) -> None:
+    picky = make_subscription(watcher, events=["incident.opened"], min_severity="high")
+    rank = SEVERITY_ORDER[Severity.LOW]
+    dull = scenes.make_incident(Status.TRIAGED, severity=Severity.LOW, severity_rank=rank)
+    row = make_outgoing(dull, picky, event=Event.OPENED)
+
+    assert sending.send(row.pk) == ""
+    assert (Herald.told, states()) == ([], [])
+
+
+def test_what_may_have_been_sent_before_the_subscription_was_narrowed_leaves_its_row(watcher: User) -> None:
+    picky = make_subscription(watcher, events=["incident.opened"], domains=["nowhere"])
+    row = make_outgoing(scenes.make_incident(Status.TRIAGED), picky, event=Event.OPENED, message={"id": "1"})
+
+    assert sending.send(row.pk) == "skipped"
+    assert again(row).state_reason == "The subscription was narrowed to others."

@@ -108,7 +108,7 @@ def written(wish: Fields, *, at: datetime) -> bytes:
             mail["In-Reply-To"] = mail["References"] = f"<{wish['in_reply_to']}>"
         if wish.get("automatic"):
             mail["Auto-Submitted"] = str(wish["automatic"])
-    except ValueError as wrong:
+    except (ValueError, IndexError) as wrong:  # Python's reader of message ids knows both
         raise Refusal(400, f"That is no header of a mail: {wrong}") from None
     mail.set_content(wish["text"])
     return mail.as_bytes()
