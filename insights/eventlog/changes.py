@@ -9,7 +9,7 @@ from audit.clock import db_now
 from connectors.models import Connection, Delivery
 from connectors.registry import record_named
 from insights.eventlog import sources
-from insights.eventlog.continuous import Happening, append, log_of
+from insights.eventlog.continuous import Happening, append, log_of, move_on
 from insights.eventlog.importing import LeaseLost
 from insights.models import EventLog
 
@@ -47,6 +47,9 @@ def _keep_up(log: EventLog, connection: Connection) -> int:
     happenings = [each for each in (_happening(one, connection) for one in found) if each is not None]
     if happenings:
         append(log, happenings, cursor=found[-1].pk)
+    elif found:
+        # Else as many that tell of no record would hold up all that come after them.
+        move_on(log, found[-1].pk)
     return len(happenings)
 
 

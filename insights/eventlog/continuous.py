@@ -91,6 +91,18 @@ def append(
     return log
 
 
+def move_on(log: EventLog, cursor: int) -> None:
+    """Keep how far was read where nothing was found to add. Raises ``LeaseLost`` as ``append`` does."""
+    seen = log.mapping.get("cursor")
+    claimed = _claim(log)
+    mine = EventLog.objects.filter(pk=claimed.pk, lease_token=claimed.lease_token)
+    if claimed.mapping.get("cursor") != seen:
+        mine.update(lease_token="", lease_until=None)
+        raise importing.LeaseLost(f"event log {log.pk} grew meanwhile")
+    log.mapping = {**claimed.mapping, "cursor": cursor}
+    mine.update(lease_token="", lease_until=None, mapping=log.mapping)
+
+
 def _claim(log: EventLog) -> EventLog:
     token, now = secrets.token_hex(16), db_now()
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)

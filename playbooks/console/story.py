@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from audit.models import Entry
 from incidents.models import Incident
+from incidents.states import Status
 
 LIMIT = 80
 _READ = ("n", "at", "actor", "verb", "reason", "body")
@@ -106,6 +107,8 @@ def _what(entry: Any) -> str:
     if entry.verb.startswith("effect.") and (data := _data(entry)).get("step"):
         act = entry.verb.partition(".")[2]
         return f"Step {data['step']} {_EFFECTS.get(act, act.replace('_', ' '))}: {data.get('operation', '')}"
+    if entry.verb == "incident.triaged" and _part(entry, "before").get("status") not in (None, Status.NEW):
+        return "Looked at again"
     return words_for(entry.verb)
 
 
@@ -117,9 +120,13 @@ def _short(text: str) -> str:
 
 
 def _data(entry: Any) -> dict[str, Any]:
+    return _part(entry, "data")
+
+
+def _part(entry: Any, name: str) -> dict[str, Any]:
     try:
         body = json.loads(entry.body)
     except ValueError:
         return {}
-    data = body.get("data", {}) if isinstance(body, dict) else {}
-    return data if isinstance(data, dict) else {}
+    part = body.get(name, {}) if isinstance(body, dict) else {}
+    return part if isinstance(part, dict) else {}

@@ -201,6 +201,33 @@ def test_what_a_connection_tells_becomes_its_log():
     assert asked(log, EVENTS) == [("SO-1", "SalesOrderCreated", plain(0)), ("SO-1", "SalesOrderConfirmed", plain(2))]
 
 
+def test_deliveries_that_tell_of_no_record_hold_up_none_that_come_after(monkeypatch):
+    monkeypatch.setattr(changes, "_BATCH", 2)
+    connection = Connection.objects.create(slug="fo", kind="dynamics_fo", label="F&O")
+    received = db_now() - timedelta(minutes=5)
+    told = [{"x": 1}, {"x": 2}, {"x": 3}, {"OrderId": "SO-1"}]
+    for number, payload in enumerate(told):
+        Delivery.objects.create(
+            connection=connection, external_id=f"d{number}", event="Told", payload=payload, received_at=received
+        )
+
+    assert [changes.keep_up() for _ in range(3)] == [0, 1, 0]
+    assert EventLog.objects.get(origin="connection:fo").lease_token == ""
+
+
+def test_a_log_that_somebody_adds_to_is_not_moved_on():
+    log = log_of("connection:fo", "Changes")
+    held = EventLog.objects.filter(pk=log.pk)
+    held.update(lease_token="theirs", lease_until=db_now() + timedelta(minutes=1))
+    with pytest.raises(LeaseLost):
+        continuous.move_on(log, 7)
+
+    held.update(lease_until=None, mapping={"cursor": 9})
+    with pytest.raises(LeaseLost):
+        continuous.move_on(log, 7)
+    assert held.get().mapping == {"cursor": 9}
+
+
 def test_what_has_only_just_come_waits_for_the_next_turn():
     connection = Connection.objects.create(slug="fo", kind="dynamics_fo", label="F&O")
     Delivery.objects.create(

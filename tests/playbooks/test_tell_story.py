@@ -34,6 +34,13 @@ def test_the_newest_comes_first(incident):
     assert whats(incident) == ["Sized up and routed", "A signal opened the incident"]
 
 
+def test_an_incident_that_is_taken_up_again_is_said_to_be(incident):
+    told(incident, "incident.triaged", before={"status": "new"}, after={"status": "triaged"})
+    told(incident, "incident.triaged", before={"status": "needs_operator"}, reason="A signal says something new.")
+
+    assert whats(incident)[:2] == ["Looked at again", "Sized up and routed"]
+
+
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
