@@ -9,7 +9,7 @@ from connectors import actions, gateway, registry
 from connectors.base import Blocked
 from connectors.models import Connection
 from tests.connectors.factories import Played, make_dv
-from tests.connectors.openapi_world import Orders, make_api
+from tests.connectors.openapi_world import SECRETS, Orders, make_api
 
 BASE = "https://dv.test"
 
@@ -64,7 +64,8 @@ def test_a_changed_setting_counts_from_the_next_use_on(played: Played, db: None,
 
     changed = {**connection.config, "base_url": "https://moved.contoso.test"}
     if by == "this process":
-        actions.update_connection(Connection.objects.get(pk=connection.pk), actor="test", config=changed)
+        fresh = Connection.objects.get(pk=connection.pk)
+        actions.update_connection(fresh, actor="test", config=changed, secrets=SECRETS)
     else:
         # What another process wrote is only ever seen in the row.
         Connection.objects.filter(pk=connection.pk).update(config=changed)

@@ -20,6 +20,7 @@ from connectors.base import (
     Operation,
     Read,
     Refused,
+    Reversible,
     Tell,
     Write,
 )
@@ -292,3 +293,13 @@ def test_only_the_transport_touches_the_network_library() -> None:
     }
 
     assert importing == {"transport.py"}
+
+
+@EACH_KIND
+def test_what_nothing_takes_back_says_why(kind: type[Connector], db: None) -> None:
+    connection = connection_of(kind)
+    lasting = [one.name for one in kind.operations if isinstance(one, Write) and one.reversible == Reversible.NO]
+
+    told = {name: registry.lasting_of(connection, name, {}) for name in lasting}
+
+    assert [name for name, why in told.items() if not why.endswith(".")] == []

@@ -1,11 +1,12 @@
 """Which data entities of F&O each operation reads and changes, and what takes each change back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from connectors.kinds.dynamics_fo import asking, reissues
 from connectors.kinds.dynamics_fo.reads import QUERIES
 from connectors.kinds.dynamics_fo.writes import SENDINGS
-from connectors.kit import finding
+from connectors.kit import declaredactions, finding
 from connectors.kit.needs import Needs, Told
 
 ALWAYS = (
@@ -15,6 +16,7 @@ ALWAYS = (
     ),
 )
 _ORDER, _INVOICE, _NOTE = "SalesOrderHeadersV2", "SalesInvoiceHeadersV2", "FreeTextInvoiceHeaders"
+_LASTING = {"reissue.reverse": "What was billed anew and credited again is billed by a person."}
 # Looked at before a change, after it, and in search of what became of it.
 _LOOKED_AT = {
     "invoice.credit": (_INVOICE, "CustomersV3", _NOTE),
@@ -61,3 +63,8 @@ def needs(settings: Any) -> Told:
         reads = tuple(f"{entity}: read" for entity in _LOOKED_AT[name])
         found[name] = Needs((f"{entity}: call {action}", *reads), _UNDONE_BY_ANOTHER.get(name, ()))
     return Told(ALWAYS, found | _OPENED)
+
+
+def lasting(settings: Any, operation: str, parameters: Mapping[str, Any]) -> str:
+    """Return why nothing takes a write back; of a declared action, in the words of its declaration."""
+    return _LASTING.get(operation) or declaredactions.lasting(settings, operation, parameters)

@@ -1,5 +1,6 @@
 """Which services and entity sets of SAP each operation reads and changes, and what takes each change back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from connectors.kinds.sap.reads import QUERIES
@@ -12,6 +13,14 @@ _ORDER, _BLOCK = f"{SALES}/A_SalesOrder", f"{CREDIT}/A_CreditBlockedSalesDocumen
 _ITEM, _PRICE = f"{SALES}/A_SalesOrderItem", f"{SALES}/A_SalesOrderItemPrElement"
 _LINE, _PARTNER = f"{SALES}/A_SalesOrderScheduleLine: read", f"{SALES}/A_SalesOrderHeaderPartner: read"
 _BILL, _INVOICE = f"{BILLING}/A_BillingDocument", f"{SUPPLIER}/A_SupplierInvoice"
+_LASTING = {
+    "credit_block.release": "SAP has no call that sets it again: it comes back when the order is changed or checked anew.",
+    "billing.cancel": "A cancelled billing document stays cancelled: the order is billed again.",
+    "supplier_invoice.release": "The service that releases an invoice cannot block it: its journal entry can.",
+    "supplier_invoice.cancel": "A cancelled supplier invoice stays cancelled: it is posted again.",
+    "journal.reverse": "A reversal is not reversed: the entry is posted anew, by a person.",
+    "idoc.send": "What an IDoc posted is taken back in the document that it posted.",
+}
 _OF_ORDER = (f"{_ORDER}: update", f"{_ORDER}: read")
 
 
@@ -56,3 +65,8 @@ def needs(settings: Any) -> Told:
         "idoc.send": Needs(("the address that takes IDocs, and reading their status",)),
     }
     return Told(ALWAYS, found)
+
+
+def lasting(settings: Any, operation: str, parameters: Mapping[str, Any]) -> str:
+    """Return why nothing takes a write back; blank where something does."""
+    return _LASTING.get(operation, "")
