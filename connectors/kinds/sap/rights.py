@@ -14,7 +14,7 @@ _ITEM, _PRICE = f"{SALES}/A_SalesOrderItem", f"{SALES}/A_SalesOrderItemPrElement
 _LINE, _PARTNER = f"{SALES}/A_SalesOrderScheduleLine: read", f"{SALES}/A_SalesOrderHeaderPartner: read"
 _BILL, _INVOICE = f"{BILLING}/A_BillingDocument", f"{SUPPLIER}/A_SupplierInvoice"
 _LASTING = {
-    "credit_block.release": "SAP has no call that sets it again: it comes back when the order is changed or checked anew.",
+    "credit_block.release": "SAP has no call that sets it again: it comes back when the order is changed or rechecked.",
     "billing.cancel": "A cancelled billing document stays cancelled: the order is billed again.",
     "supplier_invoice.release": "The service that releases an invoice cannot block it: its journal entry can.",
     "supplier_invoice.cancel": "A cancelled supplier invoice stays cancelled: it is posted again.",
