@@ -31,9 +31,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if not _touches_database(item)]
         items[:] = [item for item in items if _touches_database(item)]
         config.hook.pytest_deselected(items=left_out)
+    # What starts processes of its own goes first: at the end one worker would have all of it, and the others nothing.
+    items.sort(key=lambda item: _touches_database(item) or item.path.parent.name not in ("chaos", "journeys"))
 
 
 def _touches_database(item: pytest.Item) -> bool:
+    if item.get_closest_marker("any_database") is not None:
+        return False
     names = {"db", "transactional_db", "live_server"}
     marked = item.get_closest_marker("django_db") or item.get_closest_marker("services")
     return marked is not None or not names.isdisjoint(getattr(item, "fixturenames", ()))

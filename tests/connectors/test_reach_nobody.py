@@ -24,6 +24,8 @@ from tests.connectors.witness import PUBLIC, Witness, watching
 from tests.contracts.test_connector_kinds import EACH_KIND, KINDS, SECRET, connection_of, example_config
 from tests.contracts.test_connector_nonsense import example_of
 
+pytestmark = pytest.mark.any_database
+
 
 def _leads(name: str) -> bool:
     """Tell whether a setting or secret of this name says where to call; a front end is only linked to."""

@@ -28,6 +28,8 @@ from connectors.forms.connection import fieldsets_for, form_for
 from connectors.forms.settings import is_drawn
 from connectors.models import Call, Connection
 
+pytestmark = pytest.mark.any_database
+
 SECRET = "a-secret-that-must-never-be-seen"
 KINDS = sorted(registry.KINDS.items())
 

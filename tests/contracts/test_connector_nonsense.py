@@ -20,6 +20,8 @@ from connectors.models import Call, Connection
 from connectors.wire import model as modelwire
 from tests.contracts.test_connector_kinds import ALL, EACH_KIND, SECRET, WRITES, connection_of, operations_of
 
+pytestmark = pytest.mark.any_database
+
 
 def example_of(model: type[Arguments]) -> dict[str, Any]:
     """Values that fit an operation's arguments, made from its own schema: a new kind needs to declare nothing more."""

@@ -8,6 +8,8 @@ from connectors.kit.finding import SETTING, FindArguments
 from connectors.models import Connection
 from tests.contracts.test_connector_kinds import KINDS, connection_of, operations_of
 
+pytestmark = pytest.mark.any_database
+
 FINDING = pytest.mark.parametrize(
     "kind", [kind for _, kind in KINDS if any(operation.name == "record.find" for operation in operations_of(kind))]
 )
